@@ -1,0 +1,58 @@
+// device.h: a file, a block device, memory, or a simulated disk: where a pool keeps its bytes.
+//
+// Holds:  1. Offsets, lengths and buffers are multiples of `block_size` (buffers: aligned to it too).
+//         2. A completed write is seen by every later read, also after the death of the process. Only what a completed
+//            `flush` covers (the writes that had completed when it was called) survives a power loss.
+//         3. Writes under way complete in any order.
+// Caller: the home core of the device's runtime.
+// Fails:  io, no_space (the host's file system is full); a range beyond the end is our bug.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <sys/uio.h>
+
+#include "base/result.h"
+#include "base/units.h"
+#include "runtime/task.h"
+
+namespace brindle {
+
+class Device {
+ public:
+  Device() = default;
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+  virtual ~Device() = default;
+
+  /// Bytes that can be addressed now.
+  virtual u64 size() const = 0;
+  /// Bytes that `grow` can reach: the limit of a file, the size of a block device.
+  virtual u64 size_max() const = 0;
+  /// Reads from `offset` on into all of `into`. The vectors must outlive the call.
+  virtual Task<Status> read(u64 offset, std::span<const iovec> into) = 0;
+  /// Writes all of `from` at `offset`.
+  virtual Task<Status> write(u64 offset, std::span<const iovec> from) = 0;
+  /// Makes every write that has completed durable.
+  virtual Task<Status> flush() = 0;
+  /// Gives the range back to the host where that is possible; it reads as zeroes or as anything afterwards.
+  virtual Task<Status> punch(u64 offset, u64 length) = 0;
+  /// Fills the range with written, durable zeroes; grows the device to hold it (never beyond size_max).
+  virtual Task<Status> fill(u64 offset, u64 length) = 0;
+  /// Raises or lowers the limit of `grow`; a block device refuses (invalid).
+  virtual Status set_size_max(u64 bytes) = 0;
+  virtual std::string name() const = 0;
+
+  Task<Status> read(u64 offset, MutBytes into) {
+    const iovec one{into.data(), into.size()};
+    co_return co_await read(offset, std::span<const iovec>(&one, 1));
+  }
+  Task<Status> write(u64 offset, Bytes from) {
+    const iovec one{const_cast<std::byte*>(from.data()), from.size()};
+    co_return co_await write(offset, std::span<const iovec>(&one, 1));
+  }
+};
+
+}  // namespace brindle
