@@ -40,7 +40,7 @@ struct Superblock {
   u32 root_length = 0;
   u32 root_crc = 0;
   u64 log_segment = 0;       // where the batch `checkpoint_number` stands, or will stand
-  u64 log_chunk = 0;
+  u64 log_base = 0;          // byte address of that segment's slot 0
   u32 log_slot = 0;
   u32 clean = 0;             // 1: closed in order, the log holds nothing from there on
   u64 flushed_number = 0;    // all batches below it were flushed when this was written

@@ -1,0 +1,160 @@
+// checkpoint.cc: the maps made durable.
+//
+//   seal (at a batch number N) ─► pages ─► tables ─► directory ─► root ─► flush ─► superblock A, flush, B, flush
+//
+// Only then may what was freed below N be given again. Whatever is applied while this runs belongs to the next one.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/crc32c.h"
+#include "pool/pages.h"
+#include "pool/pool.h"
+
+namespace brindle {
+
+namespace {
+
+constexpr size_t directory_piece_size = 32 * KiB;
+
+}  // namespace
+
+Task<Status> Pool::checkpoint() {
+  if (options_.read_only || latched_) co_return Error{Code::read_only, "the pool is read-only"};
+  co_await checkpointing_.acquire();
+  co_await client_.before_seal();
+  auto number = co_await log_->seal();
+  Status status;
+  if (number) {
+    status = co_await write_checkpoint(*number, log_->sealed_at());
+  } else {
+    status = number.error();
+  }
+  checkpointing_.release();
+  filler_.notify_all();
+  co_return status;
+}
+
+Task<Status> Pool::write_checkpoint(u64 number, LogPosition log_from) {
+  Pages pages(*this);
+  Status status = co_await client_.write_pages(pages);
+  if (status) status = co_await page_writer_->flush();
+  if (status) status = co_await write_tables(number);
+  if (status) status = co_await device_.flush();
+  if (status) {
+    superblock_.checkpoint_number = number;
+    superblock_.log_segment = log_from.segment;
+    superblock_.log_base = log_from.base;
+    superblock_.log_slot = log_from.slot;
+    superblock_.flushed_number = number;
+    superblock_.clean = 0;
+    status = co_await write_superblock();
+  }
+  if (!status) {
+    // Sealed pages have no place now, and the next checkpoint would miss them: the pool stays as the last one left it.
+    latch({Code::io, fmt::format("a checkpoint failed: {}", status.error().message)});
+    client_.checkpoint_done(false);
+    co_return status;
+  }
+  durable_number_ = number;
+  if (log_) log_->checkpoint_durable(number);
+  space_.durable();
+  client_.checkpoint_done(true);
+  ++counters_.checkpoints;
+  counters_.page_bytes_written = page_writer_->bytes_written();
+  counters_.table_bytes_written = table_writer_->bytes_written();
+  co_return Status{};
+}
+
+Task<Result<Place>> Pool::put_table(Bytes bytes) {
+  auto moved = co_await table_writer_->reserve(bytes.size());
+  if (!moved) co_return moved.error();
+  const Place place{table_writer_->append(bytes, 8), static_cast<u32>(bytes.size()), crc32c(bytes)};
+  space_.table_written(place);
+  co_return place;
+}
+
+void Pool::drop_table(const Place& place) {
+  space_.table_dropped(place);
+  const u64 chunk = place.offset / space_.chunk_size();
+  if (table_writer_->chunk() != chunk) space_.close_table_chunk(chunk);
+}
+
+Task<Status> Pool::write_tables(u64 number) {
+  if (auto status = co_await clean_table_chunks(); !status) co_return status;
+  std::vector<Bucket> buckets = client_.sealed_buckets();
+  for (u64 key : space_.take_dirty_buckets()) buckets.push_back({TableId::segments, key, space_.encode_bucket(key)});
+  for (const Bucket& bucket : buckets) {
+    const auto key = std::pair(bucket.table, bucket.key);
+    if (const auto old = directory_.find(key); old != directory_.end()) {
+      drop_table(old->second);
+      directory_.erase(old);
+    }
+    if (bucket.bytes.empty()) continue;
+    auto place = co_await put_table(bucket.bytes);
+    if (!place) co_return place.error();
+    directory_[key] = *place;
+  }
+
+  CheckpointRoot root;
+  root.number = number;
+  root.pool = superblock_.uuid;
+  client_.counters(root.next_root, root.next_entry);
+  root.chunks_written = space_.chunks_made();
+  root.punched = space_.punched_bitmap();
+  for (const Place& place : std::exchange(directory_places_, {})) drop_table(place);
+  Writer piece;
+  for (auto at = directory_.begin(); at != directory_.end();) {
+    encode_directory_entry(piece, {at->first.first, at->first.second, at->second});
+    if (++at != directory_.end() && piece.size() < directory_piece_size) continue;
+    const std::vector<std::byte> bytes = piece.take();
+    piece = Writer();
+    auto place = co_await put_table(bytes);
+    if (!place) co_return place.error();
+    root.directory.push_back(*place);
+  }
+  directory_places_ = root.directory;
+  const std::vector<std::byte> bytes = encode_checkpoint_root(root);
+  auto place = co_await put_table(bytes);
+  if (!place) co_return place.error();
+  if (root_place_) drop_table(*root_place_);
+  root_place_ = *place;
+  superblock_.root_offset = place->offset;
+  superblock_.root_length = place->length;
+  superblock_.root_crc = place->crc;
+  co_return co_await table_writer_->flush();
+}
+
+/// Buckets that seldom change would keep chunks of old tables alive: the sparsest such chunk is written anew.
+Task<Status> Pool::clean_table_chunks() {
+  std::map<u64, u64> live;  // chunk -> bytes
+  for (const auto& [key, place] : directory_) live[place.offset / space_.chunk_size()] += place.length;
+  if (table_writer_->chunk()) live.erase(*table_writer_->chunk());
+  if (live.size() < 2) co_return Status{};
+  const auto sparsest = std::min_element(live.begin(), live.end(), [](auto& a, auto& b) { return a.second < b.second; });
+  if (sparsest->second > space_.chunk_size() / 2) co_return Status{};
+  for (auto& [key, place] : directory_) {
+    if (place.offset / space_.chunk_size() != sparsest->first) continue;
+    auto bytes = co_await read_table(place);
+    if (!bytes) co_return bytes.error();
+    auto copy = co_await put_table(*bytes);
+    if (!copy) co_return copy.error();
+    drop_table(place);
+    place = *copy;
+  }
+  co_return Status{};
+}
+
+Task<Result<std::vector<std::byte>>> Pool::read_table(Place place) {
+  const u64 from = round_down(place.offset, block_size);
+  AlignedBuffer buffer(round_up(place.offset + place.length, block_size) - from);
+  MutBytes into = buffer.span();
+  if (auto status = co_await device_.read(from, into); !status) co_return status.error();
+  const Bytes bytes = buffer.span().subspan(place.offset - from, place.length);
+  if (crc32c(bytes) != place.crc) {
+    co_return Error{Code::corrupt, fmt::format("a table of the checkpoint is damaged, at byte {}", place.offset)};
+  }
+  co_return std::vector<std::byte>(bytes.begin(), bytes.end());
+}
+
+}  // namespace brindle

@@ -1,0 +1,156 @@
+// compact.cc: brings what lives in several mostly dead chunks together in few, so that whole chunks become empty.
+//
+// Holds:  1. Names stay: only the segment table changes. No map, snapshot or clone is touched.
+//         2. The old places are given again only after the checkpoint that makes the new ones durable.
+//         3. What replay would read is left alone.
+#include <algorithm>
+
+#include "pool/pool.h"
+
+namespace brindle {
+
+namespace {
+
+constexpr size_t victims_max = 48;
+constexpr u64 copy_max = 256 * KiB;
+
+bool bit(const std::vector<u64>& bitmap, u64 at) { return (bitmap[at / 64] >> (at % 64) & 1) != 0; }
+void set(std::vector<u64>& bitmap, u64 at, bool on) {
+  bitmap[at / 64] = (bitmap[at / 64] & ~(u64{1} << (at % 64))) | u64{on} << (at % 64);
+}
+
+}  // namespace
+
+/// The chunks with the least that lives, as many as together give at least one empty chunk; none where they cannot.
+std::vector<u64> Pool::victims() const {
+  std::vector<std::pair<u64, u64>> candidates;  // live bytes, chunk
+  for (u64 chunk = 1; chunk < space_.chunks_made(); ++chunk) {
+    if (space_.use(chunk) != ChunkUse::segments) continue;
+    const auto& residents = space_.residents(chunk);
+    const bool quiet = std::all_of(residents.begin(), residents.end(), [&](const Segment* segment) {
+      return !segment->open && !segment->retired && segment->last_batch < durable_number_;
+    });
+    if (!residents.empty() && quiet) candidates.emplace_back(space_.live_bytes(chunk), chunk);
+  }
+  std::sort(candidates.begin(), candidates.end());
+  const u64 chunk_size = space_.chunk_size();
+  std::vector<u64> chosen;
+  u64 live = 0;
+  for (const auto& [bytes, chunk] : candidates) {
+    if (chosen.size() == victims_max) break;
+    chosen.push_back(chunk);
+    live += bytes + block_size;
+    // Targets are left with a little waste at their ends, so ask for some more than a whole chunk.
+    if (chosen.size() >= 2 && chosen.size() * chunk_size >= div_up(live + live / 32, chunk_size) * chunk_size + chunk_size) {
+      return chosen;
+    }
+  }
+  return {};
+}
+
+Task<bool> Pool::compact() {
+  co_await compacting_.acquire();
+  const std::vector<u64> chosen = victims();
+  bool moved = false;
+  if (!chosen.empty()) {
+    ChunkWriter to(device_, space_, SpaceLevel::compaction, ChunkUse::segments,
+                   [this](u64 chunk) { space_.close_table_chunk(chunk); });
+    for (u64 chunk : chosen) {
+      if (stopping_ || latched_) break;
+      const Status status = co_await evacuate(chunk, to);
+      if (!status) break;
+      moved = true;
+      ++counters_.compacted_chunks;
+    }
+    to.leave();
+    counters_.compacted_bytes += to.bytes_written();
+  }
+  compacting_.release();
+  co_return moved;
+}
+
+/// In quiet times, chunks that are more dead than alive come together, so that the host gets space back.
+Task<void> Pool::compact_idle() {
+  for (int round = 0; round < 64 && !stopping_ && !latched_ && !touched_; ++round) {
+    u64 dead = 0;
+    u64 chunks = 0;
+    for (u64 chunk : victims()) {
+      dead += space_.chunk_size() - space_.live_bytes(chunk);
+      ++chunks;
+    }
+    if (chunks == 0 || dead * 2 < chunks * space_.chunk_size()) break;
+    const bool moved = co_await compact();
+    if (!moved) break;
+    const Status status = co_await checkpoint();
+    if (!status) break;
+  }
+}
+
+Task<Status> Pool::evacuate(u64 chunk, ChunkWriter& to) {
+  const std::vector<Segment*> residents = space_.residents(chunk);  // a copy: moving changes the list
+  for (Segment* segment : residents) {
+    if (auto status = co_await evacuate_segment(*segment, chunk, to); !status) co_return status;
+  }
+  co_return Status{};
+}
+
+/// Copies the live slots of those pieces of the segment that lie in `chunk`, and points the segment table at the copies.
+Task<Status> Pool::evacuate_segment(Segment& segment, u64 chunk, ChunkWriter& to) {
+  const ReadGuard guard(space_);  // keeps the segment and the chunk while this runs
+  const SegmentRecord& record = segment.record;
+  const u64 slot_bytes = slot_size(record.kind);
+  const u64 slots = segment_slots(record.kind, space_.chunk_size());
+  const std::vector<SegmentPiece> before = record.pieces;
+  std::vector<SegmentPiece> pieces;
+  std::vector<u64> present = record.present;
+  if (present.empty()) present.assign(div_up(slots, 64), ~u64{0});
+  AlignedBuffer buffer(copy_max + 2 * block_size);
+  if (record.kind == SegmentKind::pages) {
+    // A page stays in one piece, so all of them go to one chunk; a segment nearly full of live pages stays as it is.
+    const u64 bytes = u64{segment.live_count} * slot_bytes;
+    if (bytes + 4 * block_size > space_.chunk_size()) co_return Status{};
+    if (auto chosen = co_await to.reserve(bytes); !chosen) co_return chosen.error();
+  }
+
+  for (size_t i = 0; i < before.size(); ++i) {
+    if (before[i].offset / space_.chunk_size() != chunk) {
+      pieces.push_back(before[i]);
+      continue;
+    }
+    const u64 end = i + 1 < before.size() ? before[i + 1].first_slot : slots;
+    bool in_piece = false;
+    for (u64 slot = before[i].first_slot; slot < end;) {
+      if (record.live.empty() || !bit(record.live, slot)) {
+        set(present, slot, false);
+        ++slot;
+        continue;
+      }
+      // A run of live slots that also lie together. A page never spans two runs.
+      u64 run = 1;
+      while (slot + run < end && run * slot_bytes < copy_max && bit(record.live, slot + run)) ++run;
+      u64 in_place = 0;
+      const auto from = space_.locate(SlotName::of(record.number, slot), &in_place);
+      if (!from) co_return Error{Code::corrupt, "a live slot has no place"};
+      run = std::min(run, in_place);
+      const u64 begin = round_down(*from, block_size);
+      const MutBytes into = buffer.span().first(round_up(*from + run * slot_bytes, block_size) - begin);
+      if (auto status = co_await device_.read(begin, into); !status) co_return status;
+      bool other_chunk = false;
+      if (record.kind == SegmentKind::data) {
+        auto moved = co_await to.reserve(run * slot_bytes);
+        if (!moved) co_return moved.error();
+        other_chunk = *moved;
+      }
+      const u64 at = to.append(into.subspan(*from - begin, run * slot_bytes), slot_bytes);
+      if (!in_piece || other_chunk) pieces.push_back({static_cast<u32>(slot), at});
+      in_piece = true;
+      slot += run;
+    }
+  }
+  if (auto status = co_await to.flush(); !status) co_return status;
+  if (pieces.empty()) co_return Status{};  // nothing lives here any more: the next seal retires it
+  if (!segment.retired) space_.moved(segment, std::move(pieces), std::move(present));
+  co_return Status{};
+}
+
+}  // namespace brindle

@@ -1,0 +1,212 @@
+// pool.h: one open pool: the device, its space, its log and its checkpoints. It knows pages and tables, not what is in them.
+//
+// Holds:  1. What the client's pages and tables were at a seal is durable, all of it or nothing, when `checkpoint` returns.
+//         2. Upkeep runs by itself: checkpoints when the log, the dirty pages or the list of freed names grow; compaction
+//            when empty chunks run short; chunks filled ahead of the log; chunks long empty given back to the host.
+//            A pool that nobody uses and that has nothing to tidy does nothing.
+// Caller: the pool's home core.
+// Disk:   see docs/format.md.
+// Fails:  read_only once the pool has latched: a write or a flush of the device failed.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "pool/chunk_writer.h"
+#include "pool/log.h"
+
+namespace brindle {
+
+class Pool;
+
+/// A changed bucket of a table: its new bytes, none where it is empty now.
+struct Bucket {
+  TableId table;
+  u64 key;
+  std::vector<std::byte> bytes;
+};
+
+/// Gives pages of a checkpoint their places.
+class PageSink {
+ public:
+  virtual ~PageSink() = default;
+  /// Room for one more page of any length. To be awaited before each `place`.
+  virtual Task<Status> reserve() = 0;
+  virtual PageRef place(PageKind kind, u64 birth, Bytes bytes) = 0;
+};
+
+/// The owner of the maps and of the catalog. The pool drives it.
+class PoolClient {
+ public:
+  virtual ~PoolClient() = default;
+  /// A checkpoint is about to begin: do now what the seal would otherwise have to wait for.
+  virtual Task<void> before_seal() = 0;
+  /// The state to be written is that of now. After this, the sealed pages change no more.
+  virtual Task<void> seal(u64 number) = 0;
+  virtual Task<Status> write_pages(PageSink& to) = 0;
+  /// The buckets that changed up to the seal, with the places that the pages got.
+  virtual std::vector<Bucket> sealed_buckets() = 0;
+  virtual void checkpoint_done(bool durable) = 0;
+  virtual void counters(u64& next_root, u64& next_entry) const = 0;
+  virtual void load_counters(u64 next_root, u64 next_entry) = 0;
+  virtual Status load_bucket(TableId table, u64 key, Bytes bytes) = 0;
+  virtual Task<void> apply(AppliedBatch& batch) = 0;
+  /// An upper estimate of what the dirty pages will take on disk, and what they take in memory.
+  virtual u64 dirty_disk_bytes() const = 0;
+  virtual u64 dirty_memory_bytes() const = 0;
+  /// Does anything wait to be written by a checkpoint?
+  virtual bool dirty() const = 0;
+  /// Space is wanted: waits until some deletion or debt has given a little back. False: none is outstanding.
+  virtual Task<bool> reclaim_some() = 0;
+};
+
+struct PoolOptions {
+  bool create = false;
+  bool read_only = false;
+  u64 dirty_memory_max = 64 * MiB;
+};
+
+struct PoolCounters {
+  u64 checkpoints = 0;
+  u64 compacted_chunks = 0;
+  u64 compacted_bytes = 0;
+  u64 page_bytes_written = 0;
+  u64 table_bytes_written = 0;
+  u64 log_bytes_written = 0;
+  u64 data_bytes_read = 0;
+  u64 page_bytes_read = 0;
+  u64 replayed_batches = 0;
+  u64 replay_us = 0;
+};
+
+/// One block to read: where it is by name, what it must hash to, and where it goes.
+struct BlockRead {
+  SlotName name;
+  u32 crc = 0;
+  std::byte* into = nullptr;
+  bool damaged = false;  // set by read_blocks
+};
+
+class Pool {
+ public:
+  Pool(Runtime& runtime, Device& device, PoolClient& client, PoolOptions options);
+  ~Pool();
+
+  /// Loads the tables into the client, replays the log into it, and begins a new epoch.
+  /// Fails: invalid, unsupported, corrupt, io; a damaged log opens the pool read-only instead (see latched).
+  Task<Status> open();
+  /// Ends upkeep, checkpoints and marks the pool as closed in order. Requests must have ended.
+  Task<Status> close();
+
+  Task<Status> write(RootId head, u64 first_block, const std::byte* blocks, u64 count);
+  Task<Status> zero(RootId head, u64 first_block, u64 count);
+  Task<Status> command(Command command);
+  Task<Status> flush() { return log_->flush(); }
+
+  /// The bytes of a page, with its checksum compared.
+  Task<Result<std::vector<std::byte>>> read_page(PageRef page);
+  /// Reads blocks (their names resolved under a ReadGuard that the caller holds). Marks those whose checksum is wrong.
+  /// Fails: io, corrupt (some are damaged).
+  Task<Status> read_blocks(std::span<BlockRead> blocks);
+
+  /// Writes a checkpoint of all that is applied.
+  Task<Status> checkpoint();
+  /// Tries to get empty chunks: a checkpoint, then compaction. False: nothing was won.
+  Task<bool> make_room();
+  Status grow(u64 bytes);
+
+  Space& space() { return space_; }
+  Log& log() { return *log_; }
+  Device& device() { return device_; }
+  Runtime& runtime() { return runtime_; }
+
+  // --- the account
+  u64 size() const;
+  u64 used() const;
+  u64 free() const;
+  u64 reclaiming() const { return space_.pending_bytes(); }
+  const Uuid& uuid() const { return superblock_.uuid; }
+  const PoolCounters& counters() const { return counters_; }
+  const std::optional<Error>& latched() const { return latched_; }
+  void latch(const Error& why);
+  /// Something changed: upkeep may have work to do.
+  void touch();
+  u64 blocks_max() const { return space_.chunk_size() / block_size / 2 < 128 ? space_.chunk_size() / block_size / 2 : 128; }
+
+ private:
+  class Pages;
+  class Sink;
+  struct ReplayEnd {
+    u64 next_number = 0;
+    u64 flushed_number = 0;
+    u64 end = 0;  // byte address behind the last batch
+    std::optional<Error> damage;
+  };
+
+  // open.cc
+  Task<Status> format();
+  Task<Status> load_superblock();
+  Task<Status> write_superblock();
+  Task<Status> load_tables();
+  Task<Status> load_bucket(const DirectoryEntry& entry, Bytes bytes);
+  Task<Status> begin_epoch(ReplayEnd end);
+  void make_writers();
+  // replay.cc
+  Task<Result<ReplayEnd>> replay();
+  // checkpoint.cc
+  Task<Status> write_checkpoint(u64 number, LogPosition log_from);
+  Task<Status> write_tables(u64 number);
+  Task<Status> clean_table_chunks();
+  Task<Result<Place>> put_table(Bytes bytes);
+  Task<Result<std::vector<std::byte>>> read_table(Place place);
+  void drop_table(const Place& place);
+  // compact.cc
+  Task<bool> compact();
+  Task<void> compact_idle();
+  std::vector<u64> victims() const;
+  Task<Status> evacuate(u64 chunk, ChunkWriter& to);
+  Task<Status> evacuate_segment(Segment& segment, u64 chunk, ChunkWriter& to);
+  // upkeep.cc
+  Task<Result<u64>> chunk_for_log(bool urgent);
+  Task<Status> fill_one();
+  Task<void> run_upkeep();
+  Task<void> run_filler();
+  bool wants_checkpoint();
+  Task<Status> admit(u64 blocks);
+  Task<void> checkpoint_once();
+
+  u64 reserve_bytes() const;
+
+  Runtime& runtime_;
+  Device& device_;
+  PoolClient& client_;
+  PoolOptions options_;
+  Space space_;
+  std::unique_ptr<Sink> sink_;
+  std::unique_ptr<Log> log_;
+  std::unique_ptr<ChunkWriter> page_writer_;
+  std::unique_ptr<ChunkWriter> table_writer_;
+  u64 page_segment_ = 0;  // the open one
+  u64 page_base_ = 0;     // byte address of its slot 0
+  Superblock superblock_;
+  u64 durable_number_ = 0;
+  std::map<std::pair<TableId, u64>, Place> directory_;
+  std::vector<Place> directory_places_;
+  std::optional<Place> root_place_;
+  PoolCounters counters_;
+
+  std::optional<Error> latched_;
+  bool stopping_ = false;
+  bool touched_ = false;
+  bool punch_due_ = false;
+  u64 touched_ns_ = 0;
+  Mutex checkpointing_;
+  Mutex compacting_;
+  Mutex filling_;
+  Signal upkeep_;
+  Signal filler_;
+  Gate gate_;
+};
+
+}  // namespace brindle

@@ -1,0 +1,378 @@
+#include "pool/space.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace brindle {
+
+namespace {
+
+// What the levels below a caller's own may still need: a checkpoint's pages and tables, compaction's target.
+constexpr u64 kept_from_writes = 4;
+constexpr u64 kept_from_compaction = 2;
+
+bool bit(const std::vector<u64>& bitmap, u64 at) { return (bitmap[at / 64] >> (at % 64) & 1) != 0; }
+
+u64 count_bits(const std::vector<u64>& bitmap, u64 from, u64 to) {
+  u64 count = 0;
+  for (u64 at = from; at < to;) {
+    if (at % 64 == 0 && to - at >= 64) {
+      count += static_cast<u64>(std::popcount(bitmap[at / 64]));
+      at += 64;
+    } else {
+      count += bit(bitmap, at) ? 1 : 0;
+      ++at;
+    }
+  }
+  return count;
+}
+
+std::vector<u32> ranks_of(const std::vector<u64>& bitmap) {
+  std::vector<u32> ranks(bitmap.size());
+  u32 rank = 0;
+  for (size_t word = 0; word < bitmap.size(); ++word) {
+    ranks[word] = rank;
+    rank += static_cast<u32>(std::popcount(bitmap[word]));
+  }
+  return ranks;
+}
+
+u64 rank_of(const Segment& segment, u64 slot) {
+  const u64 below = segment.record.present[slot / 64] & ((u64{1} << (slot % 64)) - 1);
+  return segment.ranks[slot / 64] + static_cast<u64>(std::popcount(below));
+}
+
+}  // namespace
+
+Space::Space(u64 chunk_size) : chunk_size_(chunk_size) {
+  load_chunks(1, {});
+  mark_used(0, ChunkUse::superblocks);
+}
+
+// --- chunks ---------------------------------------------------------------------------------------------------------
+
+void Space::set_capacity(u64 chunks) { capacity_ = std::max<u64>(chunks, uses_.size()); }
+
+void Space::load_chunks(u64 made, const std::vector<u64>& punched) {
+  punched_ = punched;
+  punched_.resize(std::max<u64>(punched_.size(), div_up(made, 64)));
+  for (u64 chunk = uses_.size(); chunk < made; ++chunk) {
+    uses_.push_back(ChunkUse::free);
+    residents_.emplace_back();
+    table_live_.push_back(0);
+    (bit(punched_, chunk) ? free_punched_ : free_written_).insert(chunk);
+  }
+  capacity_ = std::max<u64>(capacity_, uses_.size());
+}
+
+void Space::mark_used(u64 chunk, ChunkUse use) {
+  uses_[chunk] = use;
+  free_written_.erase(chunk);
+  free_punched_.erase(chunk);
+}
+
+std::optional<u64> Space::next_to_fill() const {
+  if (!free_punched_.empty()) return *free_punched_.begin();
+  if (uses_.size() < capacity_) return uses_.size();
+  return std::nullopt;
+}
+
+void Space::filled(u64 chunk) {
+  if (chunk == uses_.size()) load_chunks(chunk + 1, punched_);
+  punched_[chunk / 64] &= ~(u64{1} << (chunk % 64));
+  if (free_punched_.erase(chunk) > 0) free_written_.insert(chunk);
+}
+
+u64 Space::free_chunks() const { return free_written_.size() + free_punched_.size() + capacity_ - uses_.size(); }
+
+std::optional<u64> Space::take_chunk(SpaceLevel level, ChunkUse use) {
+  const u64 kept = level == SpaceLevel::write        ? kept_from_writes
+                   : level == SpaceLevel::compaction ? kept_from_compaction
+                                                     : 0;
+  if (free_written_.empty() || free_chunks() <= kept) return std::nullopt;
+  const u64 chunk = *free_written_.begin();
+  mark_used(chunk, use);
+  return chunk;
+}
+
+void Space::give_back(u64 chunk) {
+  uses_[chunk] = ChunkUse::free;
+  free_written_.insert(chunk);
+}
+
+std::vector<u64> Space::punchable(u64 keep) const {
+  // The lowest are taken first, so the highest are the longest unused.
+  std::vector<u64> chunks;
+  u64 left = free_written_.size();
+  for (auto at = free_written_.rbegin(); at != free_written_.rend() && left > keep; ++at, --left) chunks.push_back(*at);
+  return chunks;
+}
+
+void Space::punched(u64 chunk) {
+  if (free_written_.erase(chunk) == 0) return;
+  free_punched_.insert(chunk);
+  punched_[chunk / 64] |= u64{1} << (chunk % 64);
+}
+
+void Space::settle_chunk(u64 chunk) {
+  const bool settled = uses_[chunk] == ChunkUse::segments || uses_[chunk] == ChunkUse::tables;
+  if (!settled || !residents_[chunk].empty() || table_live_[chunk] > 0) return;
+  uses_[chunk] = ChunkUse::releasing;
+  emptied_.push_back(chunk);
+}
+
+// --- segments -------------------------------------------------------------------------------------------------------
+
+Segment& Space::add_segment(SegmentRecord record, bool open) {
+  const u64 number = record.number;
+  auto segment = std::make_unique<Segment>();
+  segment->record = std::move(record);
+  segment->open = open;
+  if (segment->record.packed) segment->ranks = ranks_of(segment->record.present);
+  const u64 slots = segment_slots(segment->record.kind, chunk_size_);
+  if (!segment->record.live.empty()) {
+    segment->live_count = static_cast<u32>(count_bits(segment->record.live, 0, slots));
+  }
+  for (const SegmentPiece& piece : segment->record.pieces) {
+    residents_[piece.offset / chunk_size_].push_back(segment.get());
+  }
+  if (!open && segment->live_count == 0) closed_.insert(number);
+  by_bucket_[number / segments_a_bucket].insert(number);
+  dirty(*segment);
+  return *(segments_[number] = std::move(segment));
+}
+
+Segment* Space::find(u64 number) {
+  const auto at = segments_.find(number);
+  return at == segments_.end() ? nullptr : at->second.get();
+}
+
+void Space::close_segment(u64 number) {
+  Segment* segment = find(number);
+  CHECK(segment != nullptr);
+  segment->open = false;
+  closed_.insert(number);
+}
+
+std::optional<u64> Space::locate(SlotName name, u64* run) {
+  const Segment* segment = find(name.segment());
+  if (segment == nullptr) return std::nullopt;
+  const SegmentRecord& record = segment->record;
+  const u64 slot = name.slot();
+  const u64 slots = segment_slots(record.kind, chunk_size_);
+  if (slot >= slots) return std::nullopt;
+  if (!record.packed) {
+    if (run != nullptr) *run = slots - slot;
+    return record.pieces.front().offset + slot * slot_size(record.kind);
+  }
+  if (!bit(record.present, slot)) return std::nullopt;
+  size_t piece = record.pieces.size() - 1;
+  while (piece > 0 && record.pieces[piece].first_slot > slot) --piece;
+  const u64 first = record.pieces[piece].first_slot;
+  if (slot < first) return std::nullopt;
+  if (run != nullptr) {
+    const u64 end = piece + 1 < record.pieces.size() ? record.pieces[piece + 1].first_slot : slots;
+    u64 next = slot + 1;
+    while (next < end && bit(record.present, next)) ++next;
+    *run = next - slot;
+  }
+  return record.pieces[piece].offset + (rank_of(*segment, slot) - rank_of(*segment, first)) * slot_size(record.kind);
+}
+
+void Space::moved(Segment& segment, std::vector<SegmentPiece> pieces, std::vector<u64> present) {
+  const std::vector<SegmentPiece> before = std::move(segment.record.pieces);
+  for (const SegmentPiece& piece : before) std::erase(residents_[piece.offset / chunk_size_], &segment);
+  segment.record.pieces = std::move(pieces);
+  segment.record.present = std::move(present);
+  segment.record.packed = true;
+  segment.ranks = ranks_of(segment.record.present);
+  for (const SegmentPiece& piece : segment.record.pieces) residents_[piece.offset / chunk_size_].push_back(&segment);
+  dirty(segment);
+  for (const SegmentPiece& piece : before) settle_chunk(piece.offset / chunk_size_);
+}
+
+u64 Space::live_bytes(u64 chunk) const {
+  u64 bytes = table_live_[chunk];
+  for (const Segment* segment : residents_[chunk]) {
+    const SegmentRecord& record = segment->record;
+    if (record.live.empty()) continue;
+    const u64 slots = segment_slots(record.kind, chunk_size_);
+    for (size_t i = 0; i < record.pieces.size(); ++i) {
+      if (record.pieces[i].offset / chunk_size_ != chunk) continue;
+      const u64 end = i + 1 < record.pieces.size() ? record.pieces[i + 1].first_slot : slots;
+      bytes += count_bits(record.live, record.pieces[i].first_slot, end) * slot_size(record.kind);
+    }
+  }
+  return bytes;
+}
+
+// --- liveness -------------------------------------------------------------------------------------------------------
+
+void Space::allocated(SlotName first, u64 count, u64 batch) {
+  if (Segment* segment = find(first.segment())) segment->last_batch = std::max(segment->last_batch, batch);
+  if (count == 0) return;
+  allocated_.push_back({first, count});
+  live_blocks_ += count;
+}
+
+void Space::free_block(SlotName name) {
+  freed_blocks_.push_back(name);
+  CHECK(live_blocks_ > 0);
+  --live_blocks_;
+  pending_bytes_ += block_size;
+}
+
+void Space::free_page(const PageRef& page) {
+  freed_pages_.push_back(page);
+  CHECK(live_page_slots_ >= page.slots());
+  live_page_slots_ -= page.slots();
+  pending_bytes_ += page.slots() * page_slot_size;
+}
+
+void Space::placed_page(const PageRef& page) {
+  Segment* segment = find(page.name.segment());
+  CHECK(segment != nullptr);
+  set_live(*segment, page.name.slot(), page.slots(), true);
+  live_page_slots_ += page.slots();
+}
+
+void Space::set_live(Segment& segment, u32 slot, u64 count, bool live) {
+  SegmentRecord& record = segment.record;
+  const u64 slots = segment_slots(record.kind, chunk_size_);
+  if (record.live.empty()) record.live.resize(div_up(slots, 64));
+  for (u64 at = slot; at < slot + count; ++at) {
+    CHECK_NOTE(at < slots && bit(record.live, at) != live, live ? "a slot given twice" : "a slot freed twice");
+    record.live[at / 64] ^= u64{1} << (at % 64);
+  }
+  segment.live_count += static_cast<u32>(live ? count : -count);
+  if (segment.live_count == 0) record.live.clear();
+  if (!live) closed_.insert(record.number);
+  dirty(segment);
+}
+
+void Space::seal(u64 number) {
+  for (const Range& range : allocated_) {
+    Segment* segment = find(range.first.segment());
+    CHECK(segment != nullptr);
+    set_live(*segment, range.first.slot(), range.count, true);
+  }
+  allocated_.clear();
+  for (SlotName name : freed_blocks_) {
+    Segment* segment = find(name.segment());
+    CHECK_NOTE(segment != nullptr, "a block freed in no segment");
+    set_live(*segment, name.slot(), 1, false);
+  }
+  freed_blocks_.clear();
+  for (const PageRef& page : freed_pages_) {
+    Segment* segment = find(page.name.segment());
+    CHECK_NOTE(segment != nullptr, "a page freed in no segment");
+    set_live(*segment, page.name.slot(), page.slots(), false);
+  }
+  freed_pages_.clear();
+  for (auto at = closed_.begin(); at != closed_.end();) {
+    Segment* segment = find(*at);
+    const bool needed = segment != nullptr && (segment->open || segment->last_batch >= number);
+    if (segment != nullptr && !needed && segment->live_count == 0 && !segment->retired) {
+      segment->retired = true;
+      retiring_.push_back(*at);
+      dirty(*segment);
+      by_bucket_[*at / segments_a_bucket].erase(*at);
+      for (const SegmentPiece& piece : segment->record.pieces) {
+        const u64 chunk = piece.offset / chunk_size_;
+        std::erase(residents_[chunk], segment);
+        settle_chunk(chunk);
+      }
+    }
+    at = needed ? std::next(at) : closed_.erase(at);
+  }
+  releasing_.insert(releasing_.end(), emptied_.begin(), emptied_.end());
+  emptied_.clear();
+  releasing_bytes_ = pending_bytes_;
+  pending_bytes_ = 0;
+}
+
+void Space::durable() {
+  releases_.push_back({generation_++, std::move(releasing_), std::move(retiring_)});
+  releasing_ = {};
+  retiring_ = {};
+  releasing_bytes_ = 0;
+  drain_releases();
+}
+
+u64 Space::enter() {
+  ++readers_[generation_];
+  return generation_;
+}
+
+void Space::leave(u64 generation) {
+  const auto at = readers_.find(generation);
+  CHECK(at != readers_.end());
+  if (--at->second > 0) return;
+  readers_.erase(at);
+  drain_releases();
+}
+
+void Space::drain_releases() {
+  while (!releases_.empty() && (readers_.empty() || readers_.begin()->first > releases_.front().generation)) {
+    for (u64 number : releases_.front().segments) segments_.erase(number);
+    for (u64 chunk : releases_.front().chunks) {
+      give_back(chunk);
+    }
+    releases_.pop_front();
+  }
+}
+
+// --- tables ---------------------------------------------------------------------------------------------------------
+
+void Space::table_written(const Place& place) {
+  table_live_[place.offset / chunk_size_] += place.length;
+  table_bytes_ += place.length;
+}
+
+void Space::table_dropped(const Place& place) {
+  const u64 chunk = place.offset / chunk_size_;
+  CHECK(table_live_[chunk] >= place.length);
+  table_live_[chunk] -= place.length;
+  table_bytes_ -= place.length;
+}
+
+void Space::close_table_chunk(u64 chunk) { settle_chunk(chunk); }
+
+std::vector<u64> Space::take_dirty_buckets() {
+  std::vector<u64> keys(dirty_buckets_.begin(), dirty_buckets_.end());
+  dirty_buckets_.clear();
+  return keys;
+}
+
+std::vector<std::byte> Space::encode_bucket(u64 key) const {
+  Writer to;
+  const auto at = by_bucket_.find(key);
+  if (at == by_bucket_.end()) return {};
+  for (u64 number : at->second) {
+    const Segment& segment = *segments_.at(number);
+    // A log segment without live slots is found again by replay, if it is needed at all.
+    if (segment.record.kind == SegmentKind::data && segment.live_count == 0) continue;
+    encode_segment(to, segment.record);
+  }
+  return to.take();
+}
+
+Status Space::load_bucket(Bytes bytes) {
+  Reader from(bytes);
+  while (from.left() > 0) {
+    SegmentRecord record = decode_segment(from, chunk_size_);
+    if (record.number == 0) return Error{Code::corrupt, "the segment table makes no sense"};
+    for (const SegmentPiece& piece : record.pieces) {
+      const u64 chunk = piece.offset / chunk_size_;
+      if (chunk >= uses_.size()) return Error{Code::corrupt, "a segment lies beyond the end of the pool"};
+      mark_used(chunk, ChunkUse::segments);
+    }
+    const SegmentKind kind = record.kind;
+    if (find(record.number) != nullptr) return Error{Code::corrupt, "a segment stands twice in the segment table"};
+    const Segment& segment = add_segment(std::move(record), false);
+    (kind == SegmentKind::data ? live_blocks_ : live_page_slots_) += segment.live_count;
+  }
+  return {};
+}
+
+}  // namespace brindle

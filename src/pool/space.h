@@ -1,0 +1,190 @@
+// space.h: which chunks hold which segments, which slots are live, and what is free.
+//
+// Holds:  1. Liveness in the segment table is that of the last seal (plus the pages that its checkpoint placed): names
+//            given or freed since wait in lists, and only the next seal looks at them. So the table that a checkpoint
+//            writes is the state at exactly its number, however long the writing takes.
+//         2. A chunk is given again only when a checkpoint without its old content is durable and every read that began
+//            before that has ended (Releases).
+//         3. The counters behind `used` are of now, not of the last seal.
+// Caller: the pool's home core.
+// Disk:   nothing here is durable before the checkpoint that writes the segment table.
+// Fails:  no_space, before anything changed.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <set>
+#include <unordered_map>
+#include <vector>
+
+#include "base/result.h"
+#include "format/tables.h"
+
+namespace brindle {
+
+enum class ChunkUse : u8 {
+  free,
+  superblocks,  // chunk 0
+  segments,     // one or more segments, whole or packed
+  tables,       // buckets, directory and root of checkpoints
+  releasing,    // empty, but the durable checkpoint or a reader may still look
+};
+
+/// Who asks for a chunk: the later levels may go on where the earlier ones must stop.
+enum class SpaceLevel : u8 { write, compaction, checkpoint };
+
+struct Segment {
+  SegmentRecord record;
+  u32 live_count = 0;          // of record.live
+  bool open = false;           // the log or a checkpoint still adds to it
+  bool retired = false;        // nothing lives in it any more; it is kept until its chunk is released
+  u64 last_batch = 0;          // of a log segment: replay needs it while a checkpoint is not above this number
+  std::vector<u32> ranks;      // of a packed segment: present slots before each word of the bitmap
+};
+
+class Space {
+ public:
+  explicit Space(u64 chunk_size);
+
+  // --- chunks
+  u64 chunk_size() const { return chunk_size_; }
+  u64 chunk_offset(u64 chunk) const { return chunk * chunk_size_; }
+  u64 capacity_chunks() const { return capacity_; }
+  /// How many chunks the pool may have; never below those that it has.
+  void set_capacity(u64 chunks);
+  /// Chunks of the file that were written once, so that a flush is fast there; the rest must be filled first.
+  u64 chunks_made() const { return uses_.size(); }
+  /// A free chunk that must be filled before it may be used: a punched one, or the next beyond the end.
+  std::optional<u64> next_to_fill() const;
+  void filled(u64 chunk);
+  /// Takes a free, written chunk; nothing when the level's share is used up (or all must be filled first).
+  std::optional<u64> take_chunk(SpaceLevel level, ChunkUse use);
+  /// A chunk that was taken and not used after all.
+  void give_back(u64 chunk);
+  u64 written_free() const { return free_written_.size(); }
+  /// Chunks that are free or can still be made.
+  u64 free_chunks() const;
+  ChunkUse use(u64 chunk) const { return uses_[chunk]; }
+  /// Free chunks to give back to the host, beyond those that the next writes want.
+  std::vector<u64> punchable(u64 keep) const;
+  void punched(u64 chunk);
+  const std::vector<u64>& punched_bitmap() const { return punched_; }
+  void load_chunks(u64 made, const std::vector<u64>& punched);
+  void mark_used(u64 chunk, ChunkUse use);
+
+  // --- segments
+  /// A number never given before. Rises by one; one counter serves data and pages.
+  u64 next_segment_number() { return next_segment_++; }
+  u64 segment_numbers_given() const { return next_segment_; }
+  void load_segment_numbers(u64 next) { next_segment_ = next; }
+  Segment& add_segment(SegmentRecord record, bool open);
+  Segment* find(u64 number);
+  void close_segment(u64 number);
+  /// The byte address of `slot`; nothing when the segment table knows no such slot. `run`: how many slots follow in place.
+  std::optional<u64> locate(SlotName name, u64* run = nullptr);
+  /// Compaction moved what lives in a segment.
+  void moved(Segment& segment, std::vector<SegmentPiece> pieces, std::vector<u64> present);
+  const std::unordered_map<u64, std::unique_ptr<Segment>>& segments() const { return segments_; }
+  /// Segments that have something in `chunk`.
+  const std::vector<Segment*>& residents(u64 chunk) const { return residents_[chunk]; }
+  /// Bytes in `chunk` that live, by the last seal.
+  u64 live_bytes(u64 chunk) const;
+
+  // --- liveness
+  void allocated(SlotName first, u64 count, u64 batch);
+  void free_block(SlotName name);
+  void free_page(const PageRef& page);
+  /// A checkpoint under way placed a page (it belongs to the state that it writes).
+  void placed_page(const PageRef& page);
+  /// The table holds the state of all batches below `number` from here on.
+  void seal(u64 number);
+  /// The checkpoint of the last seal is durable: what it does not name may be given again, once readers have ended.
+  void durable();
+  u64 names_freed() const { return freed_blocks_.size() + freed_pages_.size(); }
+
+  // --- readers
+  /// Between enter and leave no chunk that was in use at enter is given again.
+  u64 enter();
+  void leave(u64 generation);
+
+  // --- tables of the checkpoint, by byte address
+  void table_written(const Place& place);
+  void table_dropped(const Place& place);
+  /// No more tables are written to `chunk`, or one of them was dropped: is it empty?
+  void close_table_chunk(u64 chunk);
+
+  // --- the account
+  u64 live_blocks() const { return live_blocks_; }
+  u64 live_page_bytes() const { return live_page_slots_ * page_slot_size; }
+  u64 table_bytes() const { return table_bytes_; }
+  /// Bytes freed that are not to be had before a checkpoint is durable.
+  u64 pending_bytes() const { return pending_bytes_ + releasing_bytes_; }
+
+  // --- the segment table
+  std::vector<u64> take_dirty_buckets();
+  std::vector<std::byte> encode_bucket(u64 key) const;
+  Status load_bucket(Bytes bytes);
+
+ private:
+  void set_live(Segment& segment, u32 slot, u64 count, bool live);
+  void dirty(const Segment& segment) { dirty_buckets_.insert(segment.record.number / segments_a_bucket); }
+  void settle_chunk(u64 chunk);
+  void drain_releases();
+
+  u64 chunk_size_;
+  u64 next_segment_ = 1;
+  u64 capacity_ = 0;
+  std::vector<ChunkUse> uses_;                  // by chunk; as long as the device
+  std::vector<std::vector<Segment*>> residents_;
+  std::vector<u64> table_live_;                 // bytes of live tables, by chunk
+  std::vector<u64> punched_;
+  std::set<u64> free_written_;
+  std::set<u64> free_punched_;
+
+  std::unordered_map<u64, std::unique_ptr<Segment>> segments_;
+  std::map<u64, std::set<u64>> by_bucket_;      // numbers of the segments in a bucket
+  std::set<u64> dirty_buckets_;
+
+  struct Range {
+    SlotName first;
+    u64 count;
+  };
+  std::vector<Range> allocated_;
+  std::vector<SlotName> freed_blocks_;
+  std::vector<PageRef> freed_pages_;
+  std::set<u64> closed_;                        // segments to look at in the next seal: closed, or with frees
+  std::vector<u64> emptied_;                    // chunks whose content left since the last seal
+  std::vector<u64> releasing_;                  // chunks to release when the checkpoint under way is durable
+  std::vector<u64> retiring_;                   // segments, the same
+
+  struct Release {
+    u64 generation;
+    std::vector<u64> chunks;
+    std::vector<u64> segments;
+  };
+  std::deque<Release> releases_;
+  std::map<u64, u64> readers_;                  // generation -> how many are inside
+  u64 generation_ = 1;
+
+  u64 live_blocks_ = 0;
+  u64 live_page_slots_ = 0;
+  u64 table_bytes_ = 0;
+  u64 pending_bytes_ = 0;
+  u64 releasing_bytes_ = 0;
+};
+
+/// Holds a reader's place in Space for as long as it lives.
+class ReadGuard {
+ public:
+  explicit ReadGuard(Space& space) : space_(space), generation_(space.enter()) {}
+  ReadGuard(const ReadGuard&) = delete;
+  ReadGuard& operator=(const ReadGuard&) = delete;
+  ~ReadGuard() { space_.leave(generation_); }
+
+ private:
+  Space& space_;
+  u64 generation_;
+};
+
+}  // namespace brindle

@@ -1,0 +1,164 @@
+// upkeep.cc: what a pool does by itself: when it checkpoints, makes room, fills chunks ahead, and gives chunks back.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "pool/pool.h"
+
+namespace brindle {
+
+namespace {
+
+constexpr u64 log_bytes_max = 256 * MiB;        // of log that a crash would have to replay
+constexpr u64 flush_bytes = 64 * MiB;           // the engine flushes by itself after this much
+constexpr u64 names_freed_max = 512 * 1024;     // a list entry each, until the next seal
+constexpr u64 tick_ns = 100 * millisecond_ns;   // while there is something to tidy
+constexpr u64 idle_ns = 1500 * millisecond_ns;  // without requests, before a checkpoint only to tidy
+constexpr u64 punch_ns = 4 * second_ns;         // without requests, before empty chunks go back to the host
+constexpr u64 filled_ahead = 6;                 // chunks ready for the log
+constexpr u64 filled_kept = 12;                 // never given back to the host
+
+}  // namespace
+
+void Pool::touch() {
+  touched_ns_ = runtime_.now_ns();
+  punch_due_ = true;
+  if (!touched_) {
+    touched_ = true;
+    upkeep_.notify_all();
+  }
+}
+
+bool Pool::wants_checkpoint() {
+  const u64 log_limit = std::min(log_bytes_max, size() / 8);
+  const bool idle = runtime_.now_ns() - touched_ns_ >= idle_ns;
+  return log_->bytes_since_seal() >= log_limit || client_.dirty_memory_bytes() >= options_.dirty_memory_max / 2 ||
+         space_.names_freed() >= names_freed_max ||
+         space_.segment_numbers_given() + 256 >= superblock_.segment_limit ||
+         (idle && (client_.dirty() || space_.pending_bytes() > 0 || log_->replay_bytes() > 0));
+}
+
+Task<void> Pool::run_upkeep() {
+  u64 flushed_bytes = 0;
+  while (!stopping_ && !latched_) {
+    if (!touched_ && !punch_due_) {
+      co_await upkeep_.wait();
+      continue;
+    }
+    if (wants_checkpoint()) {
+      flushed_bytes = 0;
+      const Status status = co_await checkpoint();
+      if (!status) break;
+    } else if (log_->bytes_since_seal() >= flushed_bytes + flush_bytes) {
+      flushed_bytes = log_->bytes_since_seal();
+      const Status status = co_await log_->flush();
+      if (!status) break;
+    }
+    const u64 quiet_ns = runtime_.now_ns() - touched_ns_;
+    if (quiet_ns >= idle_ns && !client_.dirty() && space_.pending_bytes() == 0 && log_->replay_bytes() == 0) {
+      touched_ = false;
+    }
+    if (quiet_ns >= punch_ns && punch_due_ && !touched_) {
+      punch_due_ = false;
+      co_await compact_idle();
+      for (u64 chunk : space_.punchable(filled_kept)) {
+        if (stopping_) break;
+        space_.punched(chunk);
+        const Status status = co_await device_.punch(space_.chunk_offset(chunk), space_.chunk_size());
+        if (!status) break;  // a host that cannot take chunks back costs space, nothing else
+      }
+      continue;
+    }
+    co_await runtime_.sleep(tick_ns);
+  }
+}
+
+/// Keeps a few chunks ready, so that the log never waits for zeroes to be written.
+Task<void> Pool::run_filler() {
+  while (!stopping_ && !latched_) {
+    if (space_.written_free() >= filled_ahead || !space_.next_to_fill()) {
+      co_await filler_.wait();
+      continue;
+    }
+    const Status status = co_await fill_one();
+    if (!status) co_await filler_.wait();
+  }
+}
+
+Task<Status> Pool::fill_one() {
+  co_await filling_.acquire();
+  Status status;
+  if (const auto chunk = space_.next_to_fill()) {
+    status = co_await device_.fill(space_.chunk_offset(*chunk), space_.chunk_size());
+    if (status) space_.filled(*chunk);
+  } else {
+    status = Error{Code::no_space, "the pool is as large as it may become"};
+  }
+  filling_.release();
+  co_return status;
+}
+
+Task<Result<u64>> Pool::chunk_for_log(bool urgent) {
+  for (;;) {
+    const auto chunk = space_.take_chunk(urgent ? SpaceLevel::checkpoint : SpaceLevel::write, ChunkUse::segments);
+    if (chunk) {
+      filler_.notify_all();
+      co_return *chunk;
+    }
+    if (stopping_) co_return Error{Code::stopping, "the daemon is stopping"};
+    if (latched_) co_return Error{Code::read_only, latched_->message};
+    if (space_.written_free() < filled_ahead && space_.next_to_fill()) {
+      const Status filled = co_await fill_one();
+      if (filled) continue;
+      // The host has no more: what is there must do.
+    }
+    if (urgent) co_return Error{Code::no_space, "no empty chunk is left"};
+    const bool won = co_await make_room();
+    if (!won) co_return Error{Code::no_space, "the pool is full"};
+  }
+}
+
+Task<bool> Pool::make_room() {
+  const u64 before = space_.free_chunks();
+  if (space_.pending_bytes() > 0 || client_.dirty()) {
+    const Status status = co_await checkpoint();
+    if (!status) co_return false;
+  }
+  if (space_.free_chunks() > before) co_return true;
+  const bool moved = co_await compact();
+  if (!moved) co_return false;
+  // The first makes the move durable and lets go of the old chunks, the second (if need be) what that freed.
+  for (int i = 0; i < 2 && space_.free_chunks() <= before; ++i) {
+    const Status status = co_await checkpoint();
+    if (!status) co_return false;
+  }
+  co_return space_.free_chunks() > before;
+}
+
+Task<Status> Pool::admit(u64 blocks) {
+  if (latched_) co_return Error{Code::read_only, latched_->message};
+  // Maps that outgrow their memory wait for the checkpoint that writes them out.
+  while (client_.dirty_memory_bytes() >= options_.dirty_memory_max && !latched_) co_await checkpoint_once();
+  // Deletions and debts under way are waited for, then one checkpoint: only then is the pool full.
+  for (bool checkpointed = false; free() < (blocks + 1) * block_size && !latched_;) {
+    const bool reclaimed = co_await client_.reclaim_some();
+    if (reclaimed) continue;
+    if (checkpointed) co_return Error{Code::no_space, "the pool is full: delete volumes or snapshots, or grow it"};
+    checkpointed = true;
+    co_await checkpoint_once();
+  }
+  co_return Status{};
+}
+
+/// A checkpoint for one who waits for its effect: the one under way will do as well.
+Task<void> Pool::checkpoint_once() {
+  const u64 done = counters_.checkpoints;
+  co_await checkpointing_.acquire();
+  checkpointing_.release();
+  if (counters_.checkpoints == done && !latched_ && !stopping_) {
+    const Status status = co_await checkpoint();
+    if (!status) co_return;
+  }
+}
+
+}  // namespace brindle
