@@ -139,7 +139,7 @@ Result<PatchData> decode_patch(Bytes bytes, u64 birth) {
   patch.has = from.get<decltype(patch.has)>();
   u32 bits = 0;
   for (u64 word : patch.has) bits += static_cast<u32>(std::popcount(word));
-  if (!from.ok() || patch.base.kind != PageKind::leaf || bits != header.count) return senseless;
+  if (!from.ok() || patch.base.kind == PageKind::none || patch.base.kind == PageKind::node || bits != header.count) return senseless;
   for (u32 i = 0; i < bits; ++i) patch.names.push_back(from.get<SlotName>());
   for (u32 i = 0; i < bits; ++i) patch.crcs.push_back(from.get<u32>());
   if (!from.done()) return senseless;

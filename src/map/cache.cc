@@ -1,0 +1,56 @@
+#include "map/cache.h"
+
+namespace brindle {
+
+Task<Result<PagePtr>> PageCache::load(PageRef ref) {
+  if (Page* page = find(ref)) co_return PagePtr(page);
+  if (const auto at = loading_.find(ref.name.raw); at != loading_.end()) {
+    const std::shared_ptr<Loading> loading = at->second;
+    while (!loading->result) co_await loading->done.wait();
+    co_return *loading->result;
+  }
+  const auto loading = std::make_shared<Loading>(pool_.runtime());
+  loading_[ref.name.raw] = loading;
+  auto bytes = co_await pool_.read_page(ref);
+  if (bytes) {
+    loading->result = decode_page(ref, *bytes);
+  } else {
+    loading->result = Result<PagePtr>(bytes.error());
+  }
+  if (loading->result->ok()) {
+    add(**loading->result);
+    loaded_(***loading->result);
+  }
+  loading_.erase(ref.name.raw);
+  loading->done.notify_all();
+  co_return *loading->result;
+}
+
+void PageCache::add(PagePtr page) {
+  const u64 name = page->place.name.raw;
+  const auto [at, fresh] = pages_.try_emplace(name, page);
+  if (!fresh) return;
+  bytes_ += page->bytes();
+  page->used = true;
+  clock_.insert(hand_, name);
+  evict();
+}
+
+void PageCache::evict() {
+  // Two rounds at most: the first may only clear the marks, and pages in use stay.
+  for (u64 steps = 2 * clock_.size(); bytes_ > bytes_max_ && steps > 0; --steps) {
+    if (hand_ == clock_.end()) hand_ = clock_.begin();
+    const auto at = pages_.find(*hand_);
+    Page& page = *at->second;
+    if (page.used || page.references > 1) {
+      page.used = false;
+      ++hand_;
+      continue;
+    }
+    bytes_ -= page.bytes();
+    hand_ = clock_.erase(hand_);
+    pages_.erase(at);
+  }
+}
+
+}  // namespace brindle

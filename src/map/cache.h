@@ -1,0 +1,64 @@
+// cache.h: clean pages in memory, up to a bound, found by name.
+//
+// Holds:  at most `bytes_max` of pages that nobody uses just now; a page is evicted when the clock passes it unused.
+// Fails:  load: corrupt, io.
+#pragma once
+
+#include <functional>
+#include <list>
+#include <unordered_map>
+
+#include "map/page.h"
+#include "pool/pool.h"
+
+namespace brindle {
+
+class PageCache {
+ public:
+  /// Called with each page that comes in from disk, before anybody else sees it.
+  using Loaded = std::function<void(Page&)>;
+
+  PageCache(Pool& pool, u64 bytes_max, Loaded loaded)
+      : pool_(pool), bytes_max_(bytes_max), loaded_(std::move(loaded)) {}
+
+  /// The page, if it is in memory. Valid until the next co_await; hold a PagePtr for longer.
+  Page* find(const PageRef& ref) {
+    const auto at = pages_.find(ref.name.raw);
+    if (at == pages_.end()) {
+      ++misses_;
+      return nullptr;
+    }
+    ++hits_;
+    at->second->used = true;
+    return at->second.get();
+  }
+  /// Reads the page in, unless it is there; concurrent calls share one read.
+  Task<Result<PagePtr>> load(PageRef ref);
+  /// A page that just got its place.
+  void add(PagePtr page);
+  void evict();
+  void set_bytes_max(u64 bytes) { bytes_max_ = bytes; }
+  u64 bytes() const { return bytes_; }
+  u64 hits() const { return hits_; }
+  u64 misses() const { return misses_; }
+
+ private:
+  struct Loading {
+    explicit Loading(Runtime& runtime) : done(runtime) {}
+    Signal done;
+    u64 users = 1;
+    std::optional<Result<PagePtr>> result;
+  };
+
+  Pool& pool_;
+  u64 bytes_max_;
+  Loaded loaded_;
+  std::unordered_map<u64, PagePtr> pages_;
+  std::unordered_map<u64, std::shared_ptr<Loading>> loading_;
+  std::list<u64> clock_;
+  std::list<u64>::iterator hand_ = clock_.end();
+  u64 bytes_ = 0;
+  u64 hits_ = 0, misses_ = 0;
+};
+
+}  // namespace brindle

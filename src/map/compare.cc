@@ -1,0 +1,273 @@
+#include "map/compare.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+namespace brindle {
+
+namespace {
+
+/// A subtree: the link to it, and the level of the node that it names (-1: a leaf or patch).
+struct Tree {
+  Link link;
+  int level = -1;
+};
+
+Tree tree_of(const Root& root) { return {root.map, root.height - 1}; }
+
+constexpr u64 span_of(int level) { return u64{1} << (8 * (level + 1)); }
+
+Task<Result<PagePtr>> page_of(Maps& maps, Link link) {
+  Missing missing;
+  while (true) {
+    missing.reset();
+    if (Page* page = maps.need(link, missing)) co_return PagePtr(page);
+    auto loaded = co_await maps.cache().load(*missing);
+    if (!loaded) co_return loaded.error();
+  }
+}
+
+using LeafBlocks = std::array<BlockAt, leaf_blocks>;
+
+/// All 512 entries of a leaf or patch.
+Task<Result<LeafBlocks>> blocks_of(Maps& maps, Link link) {
+  LeafBlocks blocks{};
+  std::array<bool, leaf_blocks> known{};
+  while (link) {
+    auto page = co_await page_of(maps, link);
+    if (!page) co_return page.error();
+    link = Link();
+    if ((*page)->kind == PageKind::leaf) {
+      const Leaf& leaf = as_leaf(**page);
+      for (u32 i = 0; i < leaf_blocks; ++i) {
+        if (!known[i]) blocks[i] = {leaf.data.names[i], leaf.data.crcs[i]};
+      }
+    } else {
+      const Patch& patch = as_patch(**page);
+      for (u32 i = 0, rank = 0; i < leaf_blocks; ++i) {
+        if (!patch.data.covers(i)) continue;
+        if (!known[i]) blocks[i] = {patch.data.names[rank], patch.data.crcs[rank]};
+        known[i] = true;
+        ++rank;
+      }
+      link = patch.base;
+    }
+  }
+  co_return blocks;
+}
+
+u64 identity(const Link& link) {
+  if (const Page* page = link.held()) return reinterpret_cast<std::uintptr_t>(page) | u64{1} << 63;
+  return link.ref().name.raw;
+}
+
+/// The children of the trees at one level, for one of the 256 slots. A lower tree is its taller ones' first child.
+Task<Result<std::vector<Tree>>> below(Maps& maps, const std::vector<Tree>& trees, int level, u64 slot) {
+  std::vector<Tree> children;
+  for (const Tree& tree : trees) {
+    if (tree.level < level) {
+      if (slot == 0) children.push_back(tree);
+      continue;
+    }
+    auto page = co_await page_of(maps, tree.link);
+    if (!page) co_return page.error();
+    const Link& link = as_node(**page).links[slot];
+    if (link) children.push_back({link, level - 1});
+  }
+  co_return children;
+}
+
+/// Drops doubles, and from `mine` what `others` has just the same.
+void reduce(std::vector<Tree>& mine, std::vector<Tree>& others) {
+  std::unordered_set<u64> theirs;
+  std::erase_if(others, [&](const Tree& tree) { return !tree.link || !theirs.insert(identity(tree.link)).second; });
+  std::unordered_set<u64> seen;
+  std::erase_if(mine, [&](const Tree& tree) {
+    if (!tree.link) return true;
+    const u64 id = identity(tree.link);
+    return theirs.contains(id) || !seen.insert(id).second;
+  });
+}
+
+/// Blocks that `mine` name and `others` do not.
+Task<Result<u64>> count_difference(Maps& maps, std::vector<Tree> mine, std::vector<Tree> others, int level) {
+  reduce(mine, others);
+  if (mine.empty()) co_return u64{0};
+  u64 count = 0;
+  if (level < 0) {
+    std::vector<LeafBlocks> theirs;
+    for (const Tree& tree : others) {
+      auto blocks = co_await blocks_of(maps, tree.link);
+      if (!blocks) co_return blocks.error();
+      theirs.push_back(*blocks);
+    }
+    std::unordered_set<u64> counted;
+    for (const Tree& tree : mine) {
+      auto blocks = co_await blocks_of(maps, tree.link);
+      if (!blocks) co_return blocks.error();
+      for (u32 i = 0; i < leaf_blocks; ++i) {
+        const SlotName name = (*blocks)[i].name;
+        const bool held = std::any_of(theirs.begin(), theirs.end(), [&](const LeafBlocks& x) { return x[i].name == name; });
+        if (name && !held && counted.insert(name.raw).second) ++count;
+      }
+    }
+    co_await maps.pool().runtime().yield();
+    co_return count;
+  }
+  for (u64 slot = 0; slot < node_links; ++slot) {
+    auto mine_below = co_await below(maps, mine, level, slot);
+    if (!mine_below) co_return mine_below.error();
+    if (mine_below->empty()) continue;
+    auto others_below = co_await below(maps, others, level, slot);
+    if (!others_below) co_return others_below.error();
+    auto part = co_await count_difference(maps, std::move(*mine_below), std::move(*others_below), level - 1);
+    if (!part) co_return part.error();
+    count += *part;
+  }
+  co_return count;
+}
+
+int top_level(const std::vector<Tree>& a, const std::vector<Tree>& b) {
+  int level = 0;
+  for (const Tree& tree : a) level = std::max(level, tree.level);
+  for (const Tree& tree : b) level = std::max(level, tree.level);
+  return level;
+}
+
+/// Gathers differing ranges, in order, joining neighbours of one kind.
+void add_diff(std::vector<BlockDiff>& diffs, u64 block, bool zero) {
+  if (!diffs.empty()) {
+    BlockDiff& last = diffs.back();
+    if (last.zero == zero && last.first_block + last.count == block) {
+      ++last.count;
+      return;
+    }
+  }
+  diffs.push_back({block, 1, zero});
+}
+
+Task<Status> diff_trees(Maps& maps, Tree from, Tree to, int level, u64 leaf, std::vector<BlockDiff>& diffs) {
+  if (from.link == to.link && from.level == to.level) co_return Status{};
+  if (!from.link && !to.link) co_return Status{};
+  if (level < 0) {
+    auto before = co_await blocks_of(maps, from.link);
+    if (!before) co_return before.error();
+    auto after = co_await blocks_of(maps, to.link);
+    if (!after) co_return after.error();
+    for (u32 i = 0; i < leaf_blocks; ++i) {
+      if ((*before)[i].name != (*after)[i].name) add_diff(diffs, leaf * leaf_blocks + i, !(*after)[i].name);
+    }
+    co_await maps.pool().runtime().yield();
+    co_return Status{};
+  }
+  for (u64 slot = 0; slot < node_links; ++slot) {
+    const std::vector<Tree> one{from};
+    const std::vector<Tree> two{to};
+    std::vector<Tree> none;
+    auto a = from.link ? co_await below(maps, one, level, slot) : Result<std::vector<Tree>>(none);
+    if (!a) co_return a.error();
+    auto b = to.link ? co_await below(maps, two, level, slot) : Result<std::vector<Tree>>(none);
+    if (!b) co_return b.error();
+    const Tree x = a->empty() ? Tree{} : a->front();
+    const Tree y = b->empty() ? Tree{} : b->front();
+    const u64 at = leaf + slot * span_of(level - 1);
+    if (auto status = co_await diff_trees(maps, x, y, level - 1, at, diffs); !status) co_return status;
+  }
+  co_return Status{};
+}
+
+Task<Status> walk_tree(Maps& maps, Tree tree, u64 leaf, std::set<u64>* seen, const LeafVisitor& visit,
+                       const std::function<void(u64, u64, const Error&)>& damaged) {
+  if (!tree.link) co_return Status{};
+  if (seen != nullptr && !seen->insert(identity(tree.link)).second) co_return Status{};
+  if (tree.level < 0) {
+    auto blocks = co_await blocks_of(maps, tree.link);
+    if (!blocks) {
+      damaged(leaf, 1, blocks.error());
+      co_return Status{};
+    }
+    co_return co_await visit(leaf, *blocks);
+  }
+  auto page = co_await page_of(maps, tree.link);
+  if (!page) {
+    damaged(leaf, span_of(tree.level), page.error());
+    co_return Status{};
+  }
+  for (u64 slot = 0; slot < node_links; ++slot) {
+    const Tree child{as_node(**page).links[slot], tree.level - 1};
+    const u64 at = leaf + slot * span_of(tree.level - 1);
+    if (auto status = co_await walk_tree(maps, child, at, seen, visit, damaged); !status) co_return status;
+  }
+  co_return Status{};
+}
+
+}  // namespace
+
+Task<Result<u64>> count_blocks(Maps& maps, RootId id) {
+  const ReadGuard guard(maps.pool().space());
+  const Root* const root = maps.find(id);
+  if (root == nullptr) co_return Error{Code::not_found, "it is gone"};
+  const std::vector<Tree> mine{tree_of(*root)};
+  const std::vector<Tree> none;
+  co_return co_await count_difference(maps, mine, none, root->height - 1);
+}
+
+Task<Result<u64>> count_freed(Maps& maps, std::vector<RootId> set) {
+  const ReadGuard guard(maps.pool().space());
+  const std::set<RootId> chosen(set.begin(), set.end());
+  std::set<RootId> seen;
+  std::vector<std::pair<std::vector<Tree>, std::vector<Tree>>> parts;
+  for (RootId id : set) {
+    Root* const start = maps.find(id);
+    if (start == nullptr || !seen.insert(id).second) continue;
+    std::vector<Root*> part{start};
+    std::vector<Tree> mine;
+    std::vector<Tree> edge;
+    const auto meet = [&](Root& root) {
+      if (!chosen.contains(root.id) && !root.hidden()) {
+        edge.push_back(tree_of(root));
+      } else if (seen.insert(root.id).second) {
+        part.push_back(&root);
+      }
+    };
+    for (size_t i = 0; i < part.size(); ++i) {
+      Root& root = *part[i];
+      if (chosen.contains(root.id)) mine.push_back(tree_of(root));
+      for (Root* child = root.first_child; child != nullptr; child = child->next) meet(*child);
+      if (root.parent != nullptr) meet(*root.parent);
+    }
+    parts.emplace_back(std::move(mine), std::move(edge));
+  }
+  u64 count = 0;
+  for (auto& [mine, edge] : parts) {
+    const int level = top_level(mine, edge);
+    auto part = co_await count_difference(maps, std::move(mine), std::move(edge), level);
+    if (!part) co_return part.error();
+    count += *part;
+  }
+  co_return count;
+}
+
+Task<Result<std::vector<BlockDiff>>> diff_roots(Maps& maps, RootId from, RootId to) {
+  const ReadGuard guard(maps.pool().space());
+  const Root* const a = maps.find(from);
+  const Root* const b = maps.find(to);
+  if (a == nullptr || b == nullptr) co_return Error{Code::not_found, "it is gone"};
+  std::vector<BlockDiff> diffs;
+  const Tree x = tree_of(*a);
+  const Tree y = tree_of(*b);
+  const int level = std::max(x.level, y.level);
+  if (auto status = co_await diff_trees(maps, x, y, level, 0, diffs); !status) co_return status.error();
+  co_return diffs;
+}
+
+Task<Status> walk_leaves(Maps& maps, RootId id, std::set<u64>* seen, LeafVisitor visit,
+                         std::function<void(u64, u64, const Error&)> damaged) {
+  const ReadGuard guard(maps.pool().space());
+  const Root* const root = maps.find(id);
+  if (root == nullptr) co_return Status{};
+  const Tree tree = tree_of(*root);
+  co_return co_await walk_tree(maps, tree, 0, seen, visit, damaged);
+}
+
+}  // namespace brindle

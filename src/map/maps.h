@@ -1,0 +1,172 @@
+// maps.h: all maps of a pool: reading and changing them, the family tree, and what is let go.
+//
+// The rule (see docs/decisions on reclaim): when a root lets go of an object that none of its children holds, the object
+// is the parent's if it is older than the parent; otherwise it is free.
+//
+// Holds:  1. Functions that are not tasks finish at once or tell which page they miss, having changed nothing.
+//         2. A head changes a page in place only if the page was born at or after the head's last snapshot, clone or
+//            rollback and after the last seal; otherwise it makes a new page: a patch over a leaf, a copy of a node.
+//         3. A write never needs a leaf: what it overwrites in one that is not in memory is a debt, settled when the leaf
+//            is next loaded, at the latest before the next seal.
+// Caller: the pool's home core. Changes come from the log's applier, in number order, and from the reclaimer.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+
+#include "map/cache.h"
+#include "map/root.h"
+
+namespace brindle {
+
+/// What a lookup found for one block.
+struct BlockAt {
+  SlotName name;  // none: a hole
+  u32 crc = 0;
+};
+
+/// The page that must be in memory first; empty: nothing is missing.
+using Missing = std::optional<PageRef>;
+
+class Maps {
+ public:
+  Maps(Pool& pool, u64 cache_bytes);
+  ~Maps();
+
+  // --- roots, as the records of a batch say (all of a batch before its data)
+  Root* find(RootId id);
+  Root& create(RootId id, u64 number, SlotName position, u64 size, EntryId entry);
+  /// The snapshot takes the head's place, and the head goes under it. No page is touched.
+  Root& snapshot(RootId id, u64 number, SlotName position, Root& head, EntryId entry);
+  Root& clone(RootId id, u64 number, SlotName position, Root& source, EntryId entry);
+  /// Nobody sees the root any more: with two or more children it stays as a branch point, else it begins to die.
+  void remove(Root& root);
+  /// The head continues `snapshot`; what it held stays in its place in the tree as `saved`.
+  Root& roll_back(RootId saved, u64 number, SlotName position, Root& head, Root& snapshot, EntryId saved_entry);
+  /// Makes room for leaves up to `size`; shrinking goes through cut.
+  Missing grow(Root& head, u64 size, u64 number);
+  /// Takes the leaves [first, end) off the head: a hidden snapshot holds them, and dies at once.
+  Missing cut(RootId hidden, u64 number, SlotName position, Root& head, u64 first, u64 end);
+  void sized(Root& root, u64 size) {
+    root.size = size;
+    dirty(root);
+  }
+
+  // --- blocks
+  /// Which pages a write to these blocks needs. Empty: none, it can be applied.
+  Missing write_needs(const Root& head, u64 first_block, u64 count);
+  /// Names the blocks of one data record; a name of none discards. All that it needs is in memory.
+  void write(Root& head, u64 number, u64 first_block, u64 count, SlotName first_name, const u32* crcs);
+  /// Looks up `at.size()` blocks.
+  Missing lookup(const Root& root, u64 first_block, std::span<BlockAt> at);
+  Task<Status> load(PageRef page);
+
+  // --- the background
+  /// One small step of deletion or of a branch point's rescan. False: there is nothing to do.
+  Task<bool> reclaim_step();
+  bool reclaiming() const { return !work_.empty(); }
+  Task<void> settle_debts();
+  bool has_debts() const { return !pending_.empty(); }
+
+  // --- checkpoints
+  void seal(u64 number);
+  Task<Status> write_pages(PageSink& to);
+  std::vector<Bucket> sealed_buckets();
+  Status load_roots(Bytes bytes);
+  Status load_gone(u64 key, Bytes bytes);
+  /// All buckets are loaded: tie the tree together.
+  Status loaded();
+  u64 dirty_bytes() const { return dirty_bytes_ + sealed_bytes_; }
+  u64 dirty_disk_bytes() const { return dirty_bytes_ + sealed_bytes_; }
+  bool dirty() const { return !dirty_.empty() || !dirty_roots_.empty() || !dirty_gone_.empty() || !pending_.empty(); }
+
+  PageCache& cache() { return cache_; }
+  Pool& pool() { return pool_; }
+  const std::unordered_map<RootId, std::unique_ptr<Root>>& roots() const { return roots_; }
+  /// The page, or which one is missing.
+  Page* need(Link& link, Missing& missing);
+  const Page* need(const Link& link, Missing& missing) { return need(const_cast<Link&>(link), missing); }
+
+ private:
+  /// What a root holds at a leaf.
+  struct Held {
+    Link link;             // the page; none: nothing
+    Link base;             // where the page is a patch
+    PagePtr page, under;   // the two in memory
+  };
+  struct Debt {
+    u32 entry;  // base_entry: the base of the page, which is a patch
+    bool has_parent;
+    SlotName parent_position;
+    u64 parent_number;
+  };
+  static constexpr u32 base_entry = leaf_blocks;
+  struct Pending {
+    PageRef page;
+    std::vector<Debt> debts;
+    std::vector<Ptr<Page>> blind;  // patches over this patch
+  };
+  struct SealedBucket {
+    u64 key;
+    std::vector<std::byte> bytes;
+    std::vector<std::pair<size_t, Link>> maps;
+  };
+
+  // maps.cc
+  void dirty(const Root& root) { dirty_roots_.insert(root.id / roots_a_bucket); }
+  void add_dirty(Page& page);
+  void replace(Root& root, Root& by);
+  void enqueue(Root& root);
+  void grew(Page& page, u64 before);
+  /// The link to the node at `level` over a leaf, or with level -1 to its page; none where nothing is there.
+  Missing find_link(const Root& root, int level, u64 leaf, Link& out);
+  /// What the page says of an entry.
+  Missing entry_of(Page& page, u32 entry, BlockAt& out);
+  Task<void> settle_one(PageRef page);
+  // write.cc
+  bool in_place(const Root& head, const Link& link) const;
+  Link* own_path(Root& head, u64 leaf, u64 number);
+  void prune(Root& head, u64 leaf);
+  void write_leaf(Root& head, u64 leaf, u64 number, u32 first, u32 count, SlotName name, const u32* crcs);
+  void settle_size(Root& head, Link& at, u64 leaf, u64 number, Root* parent);
+  void let_go(SlotName block, Root* parent, u64 leaf);
+  void let_go(const Link& link, Root* parent, std::optional<u64> leaf);
+  void forget(Page& page, Root* parent, u64 leaf, u32 first, u32 count);
+  void owe(const Link& page, u32 entry, Root* parent, u64 leaf);
+  void owe_base(const Link& page, Root* parent, u64 leaf);
+  const Page* resident(const Link& link);
+  void on_loaded(Page& page);
+  void settle(Page& page, const Pending& pending);
+  Missing cut_node(Root& head, Link& link, int level, u64 base, u64 first, u64 end, u64 number, bool check);
+  // reclaim.cc
+  Missing hold(const Link& link, Held& held);
+  Missing step_dying(Root& root);
+  Missing step_branch(Root& root);
+  Missing visit(Root& root, u64 leaf, const Link& link);
+
+  bool child_has(Root& root, int level, u64 leaf, const Link& link, Missing& missing);
+  void mark_rescan(Root& branch, u64 first, u64 end);
+  void leave(Root& root);
+
+  Pool& pool_;
+  PageCache cache_;
+  std::unordered_map<RootId, std::unique_ptr<Root>> roots_;
+  std::unordered_map<RootId, RootId> parents_to_tie_;
+  std::unordered_map<RootId, std::vector<GoneRecord>> gone_to_tie_;
+  u64 sealed_number_ = 0;
+  std::vector<PagePtr> dirty_;
+  std::vector<PagePtr> sealed_;
+  u64 dirty_bytes_ = 0;
+  u64 sealed_bytes_ = 0;
+  std::unordered_map<u64, Pending> pending_;  // by the name of the page that is not in memory
+  std::set<u64> dirty_roots_;                 // bucket keys
+  std::set<u64> dirty_gone_;
+  std::vector<SealedBucket> sealed_roots_;
+  std::vector<Bucket> sealed_gone_;
+  std::deque<RootId> work_;                   // roots that the reclaimer has to visit
+};
+
+}  // namespace brindle

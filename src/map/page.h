@@ -1,0 +1,153 @@
+// page.h: pages of a map in memory, and the links that name them.
+//
+// Holds:  1. A clean page equals its bytes on disk and never changes; roots and nodes of all families may share it.
+//         2. A dirty page has no place yet; a sealed one belongs to the checkpoint under way and changes no more.
+//         3. A link names a page by pointer while it has no place, and by reference from then on. So clean pages can be
+//            evicted at any time: nothing but the cache and those who use them just now point at them.
+// Caller: the maps' home core; reference counts are not atomic.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <utility>
+
+#include "base/check.h"
+#include "format/page.h"
+
+namespace brindle {
+
+enum class PageState : u8 {
+  dirty,    // changes in place while its head alone holds it
+  sealed,   // waits for its place
+  clean,
+  dropped,  // was dirty, and nobody holds it any more
+};
+
+struct Page {
+  explicit Page(PageKind kind_in) : kind(kind_in) {}
+  Page(const Page&) = delete;
+  Page& operator=(const Page&) = delete;
+
+  u32 references = 0;
+  PageKind kind;
+  PageState state = PageState::dirty;
+  bool let_go = false;   // freed while it was sealed: its place is freed when it gets one
+  bool used = true;      // by the cache's clock
+  u64 birth = 0;
+  PageRef place;         // once it has one
+
+  /// What it takes in memory.
+  u64 bytes() const;
+};
+
+void destroy(Page* page);
+
+/// Counts references to a page.
+template <class P>
+class Ptr {
+ public:
+  Ptr() = default;
+  explicit Ptr(P* page) : page_(page) {
+    if (page_ != nullptr) ++page_->references;
+  }
+  Ptr(const Ptr& other) : Ptr(other.page_) {}
+  Ptr(Ptr&& other) noexcept : page_(std::exchange(other.page_, nullptr)) {}
+  Ptr& operator=(Ptr other) noexcept {
+    std::swap(page_, other.page_);
+    return *this;
+  }
+  ~Ptr() {
+    if (page_ != nullptr && --page_->references == 0) destroy(page_);
+  }
+  P* get() const { return page_; }
+  P* operator->() const { return page_; }
+  P& operator*() const { return *page_; }
+  explicit operator bool() const { return page_ != nullptr; }
+
+ private:
+  P* page_ = nullptr;
+};
+using PagePtr = Ptr<Page>;
+
+/// Names a page, or none.
+class Link {
+ public:
+  Link() = default;
+  explicit Link(const PageRef& ref) : ref_(ref) {}
+  explicit Link(Page* page) : page_(page) { settle(); }
+
+  explicit operator bool() const { return page_ || ref_; }
+  u64 birth() const { return page_ ? page_->birth : ref_.birth; }
+  PageKind kind() const { return page_ ? page_->kind : ref_.kind; }
+  /// The page where the link holds it itself: dirty, or sealed without a place.
+  Page* held() {
+    settle();
+    return page_.get();
+  }
+  const Page* held() const { return page_ && !page_->place ? page_.get() : nullptr; }
+  /// The reference; none while the page has no place.
+  PageRef ref() const { return page_ ? page_->place : ref_; }
+
+  friend bool operator==(const Link& a, const Link& b) {
+    const Page* const x = a.held();
+    const Page* const y = b.held();
+    return x != nullptr || y != nullptr ? x == y : a.ref().name == b.ref().name;
+  }
+
+ private:
+  /// Lets go of the pointer once the page has a place.
+  void settle() {
+    if (!page_ || !page_->place) return;
+    ref_ = page_->place;
+    page_ = PagePtr();
+  }
+
+  PagePtr page_;
+  PageRef ref_;
+};
+
+struct Leaf : Page {
+  Leaf() : Page(PageKind::leaf) {}
+  u32 count = 0;  // of blocks that it names
+  LeafData data;
+};
+
+/// A few entries over a page: a leaf, or, while `blind`, a patch that was not in memory when this one was made; loading
+/// that one merges the two. (Over a damaged patch it stays: what this one covers lives, the rest cannot be read.)
+struct Patch : Page {
+  Patch() : Page(PageKind::patch) {}
+  bool blind = false;
+  Link base;
+  PatchData data;  // data.base is filled in when it is written
+
+  void set(u32 entry, SlotName name, u32 crc);
+  /// Its base cannot be read: the entries that it does not cover stay unreadable, those that it covers live on.
+  void abandon_base() { blind = false; }
+};
+
+struct Node : Page {
+  Node() : Page(PageKind::node) {}
+  u8 level = 0;   // 0: its links name leaves
+  u32 count = 0;  // of links
+  std::array<Link, node_links> links;
+};
+
+inline Leaf& as_leaf(Page& page) {
+  CHECK(page.kind == PageKind::leaf);
+  return static_cast<Leaf&>(page);
+}
+inline Patch& as_patch(Page& page) {
+  CHECK(page.kind == PageKind::patch);
+  return static_cast<Patch&>(page);
+}
+inline Node& as_node(Page& page) {
+  CHECK(page.kind == PageKind::node);
+  return static_cast<Node&>(page);
+}
+
+/// The bytes of a page all of whose links have places.
+std::vector<std::byte> encode_page(Page& page);
+/// A clean page from its bytes. `level`: of a node. Fails: corrupt.
+Result<PagePtr> decode_page(const PageRef& ref, Bytes bytes);
+
+}  // namespace brindle

@@ -1,0 +1,270 @@
+// reclaim.cc: hidden roots on their way out: the walk of a dying root, and the rescan of a branch point.
+//
+// Holds:  1. A dying root visits its leaves upward. Behind its cursor it is gone from the tree, ahead of it still there.
+//            It skips what is older than its parent (all of it is the parent's) and what its child holds just the same.
+//         2. A branch point never skips by age. What it lets go it marks in `gone`; its page goes last, with the base.
+//         3. A node is an object of the last leaf that it covers. A branch point's nodes go when it dies.
+//         4. A step changes nothing when it misses a page. A visit done twice does no harm.
+#include <algorithm>
+
+#include "map/maps.h"
+
+namespace brindle {
+
+namespace {
+
+constexpr u64 span_of(int level) { return u64{1} << (8 * (level + 1)); }
+
+}  // namespace
+
+Task<bool> Maps::reclaim_step() {
+  while (!work_.empty()) {
+    const RootId id = work_.front();
+    Root* const root = find(id);
+    const bool due = root != nullptr && (root->kind == RootKind::dying || !root->rescan.empty());
+    if (!due) {
+      if (root != nullptr) root->queued = false;
+      work_.pop_front();
+      continue;
+    }
+    const Missing missing = root->kind == RootKind::dying ? step_dying(*root) : step_branch(*root);
+    if (missing) {
+      const Status status = co_await load(*missing);
+      if (!status && !work_.empty() && work_.front() == id) {
+        // A damaged page: what this root alone holds below it cannot be told. It waits for the next start.
+        work_.pop_front();
+      }
+    }
+    co_return true;
+  }
+  co_return false;
+}
+
+/// Does a child hold this very page at the level? Misses what it would have to look at.
+bool Maps::child_has(Root& root, int level, u64 leaf, const Link& link, Missing& missing) {
+  const auto has = [&](Root& child) {
+    Link theirs;
+    missing = find_link(child, level, leaf, theirs);
+    return missing || theirs == link;
+  };
+  if (root.holder != nullptr && leaf >= root.holder->cursor && has(*root.holder)) return !missing;
+  if (missing) return false;
+  const bool found = any_child_at(root, leaf, [&](Root& child) {
+    if (!has(child)) return false;
+    if (!missing && child.parent == &root) root.holder = &child;
+    return true;
+  });
+  return found && !missing;
+}
+
+void Maps::mark_rescan(Root& branch, u64 first, u64 end) {
+  end = std::min(end, branch.leaves());
+  if (first >= end) return;
+  auto at = branch.rescan.upper_bound(first);
+  if (at != branch.rescan.begin() && std::prev(at)->second >= first) --at;
+  while (at != branch.rescan.end() && at->first <= end) {
+    first = std::min(first, at->first);
+    end = std::max(end, at->second);
+    at = branch.rescan.erase(at);
+  }
+  branch.rescan[first] = end;
+  enqueue(branch);
+}
+
+// --- dying ----------------------------------------------------------------------------------------------------------
+
+Missing Maps::step_dying(Root& root) {
+  Missing missing;
+  const u64 leaf = root.cursor;
+  std::vector<Link> path;  // nodes from the top down that this root must let go when it has passed them
+  Link link = root.map;
+  u64 end = root.leaves();
+  bool visited = false;
+  for (int level = root.height - 1; leaf < root.leaves(); --level) {
+    end = round_down(leaf, span_of(level)) + span_of(level);
+    Root* const parent = parent_at(root, leaf);
+    if (!link) break;
+    if (parent != nullptr && older(link, *parent)) {
+      // All below is the parent's, and this root no longer stands between a branch point and it.
+      if (parent->kind == RootKind::branch) mark_rescan(*parent, leaf, end);
+      break;
+    }
+    const bool shared = child_has(root, level, leaf, link, missing);
+    if (missing) return missing;
+    if (shared) break;
+    if (level < 0) {
+      visited = true;
+      break;
+    }
+    Page* const page = need(link, missing);
+    if (page == nullptr) return missing;
+    path.push_back(link);
+    Node& node = as_node(*page);
+    u64 slot = leaf >> (8 * level) & 0xff;
+    // Empty links right behind the cursor cost no step of their own.
+    if (!node.links[slot]) {
+      while (slot + 1 < node_links && !node.links[slot + 1]) ++slot;
+      end = round_down(leaf, span_of(level)) + (slot + 1) * span_of(level - 1);
+      break;
+    }
+    link = node.links[slot];
+  }
+  // The nodes that end here go too, before the cursor passes: this root still stands in the tree at their last leaf.
+  std::vector<Link> released;
+  for (size_t depth = path.size(); depth > 0; --depth) {
+    const int at_level = root.height - static_cast<int>(depth);
+    const u64 last = round_down(leaf, span_of(at_level)) + span_of(at_level) - 1;
+    if (last + 1 != end) break;
+    const Link& node = path[depth - 1];
+    Root* const parent = parent_at(root, last);
+    if (parent != nullptr && older(node, *parent)) continue;
+    const bool shared = child_has(root, at_level, last, node, missing);
+    if (missing) return missing;
+    if (!shared) released.push_back(node);
+  }
+  // Up to here nothing has changed; a visit that misses a page changes nothing either.
+  if (visited) missing = visit(root, leaf, link);
+  if (missing) return missing;
+  for (const Link& node : released) let_go(node, parent_at(root, end - 1), std::nullopt);
+  root.cursor = end;
+  dirty(root);
+  if (root.cursor >= root.leaves()) leave(root);
+  return missing;
+}
+
+/// Nothing holds by this root any more: its child, if any, takes its place.
+void Maps::leave(Root& root) {
+  Root* const parent = root.parent;
+  remove_child(root);
+  while (Root* child = root.first_child) {
+    remove_child(*child);
+    if (parent != nullptr) add_child(*parent, *child);
+    dirty(*child);
+  }
+  for (const auto& [leaf, gone] : root.gone) {
+    dirty_gone_.insert(root.id << gone_root_shift | leaf / gone_leaves_a_bucket);
+  }
+  dirty(root);
+  roots_.erase(root.id);
+  if (parent != nullptr && parent->kind == RootKind::branch && parent->children < 2) {
+    parent->kind = RootKind::dying;
+    parent->cursor = 0;
+    parent->rescan.clear();
+    dirty(*parent);
+    enqueue(*parent);
+  }
+  pool_.touch();
+}
+
+// --- branch points --------------------------------------------------------------------------------------------------
+
+Missing Maps::step_branch(Root& root) {
+  Missing missing;
+  const auto range = root.rescan.begin();
+  const u64 leaf = range->first;
+  Link link = root.map;
+  u64 end = root.leaves();
+  for (int level = root.height - 1;; --level) {
+    end = round_down(leaf, span_of(level)) + span_of(level);
+    if (!link) break;
+    const bool shared = child_has(root, level, leaf, link, missing);
+    if (missing) return missing;
+    if (shared) break;
+    if (level < 0) {
+      missing = visit(root, leaf, link);
+      if (missing) return missing;
+      break;
+    }
+    Page* const page = need(link, missing);
+    if (page == nullptr) return missing;
+    link = as_node(*page).links[leaf >> (8 * level) & 0xff];
+  }
+  const u64 range_end = range->second;
+  root.rescan.erase(range);
+  if (end < range_end) root.rescan[end] = range_end;
+  return missing;
+}
+
+// --- one leaf -------------------------------------------------------------------------------------------------------
+
+/// Brings the page, and the leaf below a patch, into `held`.
+Missing Maps::hold(const Link& link, Held& held) {
+  Missing missing;
+  held.link = link;
+  Page* const page = need(held.link, missing);
+  if (page == nullptr) return missing;
+  held.page = PagePtr(page);
+  held.under = held.page;
+  while (held.under->kind == PageKind::patch) {
+    held.base = as_patch(*held.under).base;
+    Page* const base = need(held.base, missing);
+    if (base == nullptr) return missing;
+    held.under = PagePtr(base);
+  }
+  return missing;
+}
+
+/// At a leaf a hidden root lets go of what no child holds there.
+Missing Maps::visit(Root& root, u64 leaf, const Link& link) {
+  const auto gone_at = root.gone.find(leaf);
+  const Gone gone = gone_at != root.gone.end() ? gone_at->second : Gone{};
+  if (gone.all) return {};
+  Held mine;
+  if (auto missing = hold(link, mine)) return missing;
+  std::vector<Held> others;
+  Missing missing;
+  any_child_at(root, leaf, [&](Root& child) {
+    Link theirs;
+    missing = find_link(child, -1, leaf, theirs);
+    if (missing || !theirs) return static_cast<bool>(missing);
+    const bool known = std::any_of(others.begin(), others.end(), [&](const Held& held) { return held.link == theirs; });
+    if (known) return false;
+    missing = hold(theirs, others.emplace_back());
+    return static_cast<bool>(missing);
+  });
+  if (missing) return missing;
+
+  const auto name_of = [&](const Held& held, u32 entry) {
+    BlockAt at;
+    CHECK(!entry_of(*held.page, entry, at));
+    return at.name;
+  };
+  std::vector<std::pair<u32, SlotName>> loose;
+  bool all = true;
+  for (u32 entry = 0; entry < leaf_blocks; ++entry) {
+    if (gone.has(entry)) continue;
+    const SlotName name = name_of(mine, entry);
+    if (!name) continue;
+    const bool kept =
+        std::any_of(others.begin(), others.end(), [&](const Held& held) { return name_of(held, entry) == name; });
+    if (kept) {
+      all = false;
+    } else {
+      loose.emplace_back(entry, name);
+    }
+  }
+  const auto page_is_kept = [&](const Link& page) {
+    return std::any_of(others.begin(), others.end(),
+                       [&](const Held& held) { return held.link == page || (held.base && held.base == page); });
+  };
+  const bool page_loose = !page_is_kept(mine.link);
+  const bool base_loose = mine.base && !page_is_kept(mine.base);
+  all = all && page_loose && (!mine.base || base_loose);
+
+  Root* const parent = parent_at(root, leaf);
+  const bool dying = root.kind == RootKind::dying;
+  for (const auto& [entry, name] : loose) let_go(name, parent, leaf);
+  if (dying || all) {
+    if (page_loose) let_go(mine.link, parent, leaf);
+    if (base_loose) let_go(mine.base, parent, leaf);
+  }
+  if (!dying && (all || !loose.empty())) {
+    Gone& mark = root.gone[leaf];
+    for (const auto& [entry, name] : loose) mark.set(entry);
+    mark.all = all;
+    dirty_gone_.insert(root.id << gone_root_shift | leaf / gone_leaves_a_bucket);
+  }
+  return {};
+}
+
+}  // namespace brindle
