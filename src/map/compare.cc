@@ -161,12 +161,13 @@ Task<Status> diff_trees(Maps& maps, Tree from, Tree to, int level, u64 leaf, std
     co_return Status{};
   }
   for (u64 slot = 0; slot < node_links; ++slot) {
-    const std::vector<Tree> one{from};
-    const std::vector<Tree> two{to};
-    std::vector<Tree> none;
-    auto a = from.link ? co_await below(maps, one, level, slot) : Result<std::vector<Tree>>(none);
+    std::vector<Tree> one;
+    std::vector<Tree> two;
+    if (from.link) one.push_back(from);
+    if (to.link) two.push_back(to);
+    auto a = co_await below(maps, one, level, slot);
     if (!a) co_return a.error();
-    auto b = to.link ? co_await below(maps, two, level, slot) : Result<std::vector<Tree>>(none);
+    auto b = co_await below(maps, two, level, slot);
     if (!b) co_return b.error();
     const Tree x = a->empty() ? Tree{} : a->front();
     const Tree y = b->empty() ? Tree{} : b->front();

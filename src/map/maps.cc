@@ -51,6 +51,13 @@ Root& Maps::snapshot(RootId id, u64 number, SlotName position, Root& head, Entry
   return snap;
 }
 
+Root& Maps::snapshot_hidden(RootId id, u64 number, SlotName position, Root& head) {
+  Root& snap = snapshot(id, number, position, head, 0);
+  snap.kind = RootKind::branch;
+  mark_rescan(snap, 0, snap.leaves());
+  return snap;
+}
+
 Root& Maps::clone(RootId id, u64 number, SlotName position, Root& source, EntryId entry) {
   CHECK(source.kind != RootKind::head && source.kind != RootKind::dying);
   Root& head = create(id, number, position, source.size, entry);
@@ -170,6 +177,27 @@ Missing Maps::find_link(const Root& root, int level, u64 leaf, Link& out) {
     Page* const page = need(out, missing);
     if (page == nullptr) return missing;
     out = as_node(*page).links[leaf >> (8 * at) & 0xff];
+  }
+  return missing;
+}
+
+Missing Maps::next_leaf(const Root& root, u64 leaf, u64& out) {
+  Missing missing;
+  out = root.leaves();
+  while (leaf < root.leaves()) {
+    Link link = root.map;
+    int level = root.height;  // the link covers 256^level leaves
+    while (link && level > 0) {
+      Page* const page = need(link, missing);
+      if (page == nullptr) return missing;
+      --level;
+      link = as_node(*page).links[leaf >> (8 * level) & 0xff];
+    }
+    if (link) {
+      out = leaf;
+      break;
+    }
+    leaf = ((leaf >> (8 * level)) + 1) << (8 * level);
   }
   return missing;
 }

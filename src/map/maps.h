@@ -41,6 +41,8 @@ class Maps {
   Root& create(RootId id, u64 number, SlotName position, u64 size, EntryId entry);
   /// The snapshot takes the head's place, and the head goes under it. No page is touched.
   Root& snapshot(RootId id, u64 number, SlotName position, Root& head, EntryId entry);
+  /// The same for a clone of a live volume: nobody sees the snapshot, and it stays only while several hang from it.
+  Root& snapshot_hidden(RootId id, u64 number, SlotName position, Root& head);
   Root& clone(RootId id, u64 number, SlotName position, Root& source, EntryId entry);
   /// Nobody sees the root any more: with two or more children it stays as a branch point, else it begins to die.
   void remove(Root& root);
@@ -62,6 +64,8 @@ class Maps {
   void write(Root& head, u64 number, u64 first_block, u64 count, SlotName first_name, const u32* crcs);
   /// Looks up `at.size()` blocks.
   Missing lookup(const Root& root, u64 first_block, std::span<BlockAt> at);
+  /// The first leaf at or after `leaf` that is not all hole; the root's `leaves()` when there is none.
+  Missing next_leaf(const Root& root, u64 leaf, u64& out);
   Task<Status> load(PageRef page);
 
   // --- the background

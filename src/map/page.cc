@@ -48,6 +48,9 @@ std::vector<std::byte> encode_page(Page& page) {
   NodeData data{};
   for (u64 i = 0; i < node_links; ++i) {
     if (!node.links[i]) continue;
+    // A root on its way out let go of a page that never had a place; nobody will look for it there again.
+    const Page* const held = node.links[i].held();
+    if (held != nullptr && held->state == PageState::dropped) continue;
     data[i] = node.links[i].ref();
     CHECK_NOTE(data[i], "a page is written before one that it names");
   }

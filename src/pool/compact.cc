@@ -13,6 +13,8 @@ namespace {
 
 constexpr size_t victims_max = 48;
 constexpr u64 copy_max = 256 * KiB;
+constexpr u64 wanted_gain = 4;
+constexpr u64 targets_max = 1;  // chunks to copy into that are always to be had
 
 bool bit(const std::vector<u64>& bitmap, u64 at) { return (bitmap[at / 64] >> (at % 64) & 1) != 0; }
 void set(std::vector<u64>& bitmap, u64 at, bool on) {
@@ -21,7 +23,8 @@ void set(std::vector<u64>& bitmap, u64 at, bool on) {
 
 }  // namespace
 
-/// The chunks with the least that lives, as many as together give at least one empty chunk; none where they cannot.
+/// The chunks with the least that lives: as many as bring `wanted_gain` empty chunks, or as near to it as the empty
+/// chunks that the copies need first allow; none where nothing can be won.
 std::vector<u64> Pool::victims() const {
   std::vector<std::pair<u64, u64>> candidates;  // live bytes, chunk
   for (u64 chunk = 1; chunk < space_.chunks_made(); ++chunk) {
@@ -35,17 +38,26 @@ std::vector<u64> Pool::victims() const {
   std::sort(candidates.begin(), candidates.end());
   const u64 chunk_size = space_.chunk_size();
   std::vector<u64> chosen;
+  size_t worth = 0;  // so many of the chosen bring the most
+  u64 best = 0;
   u64 live = 0;
   for (const auto& [bytes, chunk] : candidates) {
-    if (chosen.size() == victims_max) break;
-    chosen.push_back(chunk);
-    live += bytes + block_size;
-    // Targets are left with a little waste at their ends, so ask for some more than a whole chunk.
-    if (chosen.size() >= 2 && chosen.size() * chunk_size >= div_up(live + live / 32, chunk_size) * chunk_size + chunk_size) {
-      return chosen;
+    // Targets are left with a little waste at their ends.
+    live += bytes + bytes / 32 + block_size;
+    const u64 targets = div_up(live, chunk_size);
+    if (chosen.size() == victims_max || (targets > targets_max && targets + kept_from_compaction > space_.free_chunks())) {
+      break;
     }
+    chosen.push_back(chunk);
+    const u64 gain = chosen.size() > targets ? chosen.size() - targets : 0;
+    if (gain > best) {
+      best = gain;
+      worth = chosen.size();
+    }
+    if (gain >= wanted_gain) break;
   }
-  return {};
+  chosen.resize(worth);
+  return chosen;
 }
 
 Task<bool> Pool::compact() {
@@ -132,6 +144,10 @@ Task<Status> Pool::evacuate_segment(Segment& segment, u64 chunk, ChunkWriter& to
       const auto from = space_.locate(SlotName::of(record.number, slot), &in_place);
       if (!from) co_return Error{Code::corrupt, "a live slot has no place"};
       run = std::min(run, in_place);
+      // What is left of the target is filled up; data may go on in the next one at any slot.
+      if (record.kind == SegmentKind::data && to.room() >= 2 * block_size) {
+        run = std::min(run, to.room() / block_size - 1);
+      }
       const u64 begin = round_down(*from, block_size);
       const MutBytes into = buffer.span().first(round_up(*from + run * slot_bytes, block_size) - begin);
       if (auto status = co_await device_.read(begin, into); !status) co_return status;

@@ -14,6 +14,8 @@ namespace {
 // More than one batch under way helps a little once requests come faster than a batch of this size takes.
 constexpr u64 in_flight_max = 4;
 constexpr u64 blocks_a_batch_max = 128;
+// A request of 256 KiB at any alignment touches 65 blocks, and it must fit.
+constexpr u64 blocks_a_batch_min = 72;
 constexpr u64 records_a_batch_max = 64 * KiB;
 // After a flush that no batch follows, a marker tells replay how far it went; requests in quick succession tell it anyway.
 constexpr u64 marker_delay_ns = 20 * millisecond_ns;
@@ -43,7 +45,7 @@ Log::Log(Runtime& runtime, Device& device, Space& space, LogSink& sink, ChunkSou
       loops_(runtime),
       gate_(runtime) {
   const u64 slots = space.chunk_size() / block_size;
-  blocks_max_ = std::min(blocks_a_batch_max, slots / 2);
+  blocks_max_ = std::max(blocks_a_batch_min, std::min(blocks_a_batch_max, slots / 4));
   record_bytes_max_ = (slots - 3) * block_size - sizeof(BatchHeader);
 }
 
@@ -383,11 +385,8 @@ Task<void> Log::run_applier() {
 void Log::finish(Batch& batch) {
   blocks_under_way_ -= batch.data_blocks;
   for (const Waiter& waiter : batch.waiters) {
-    if (waiter.is_command) {
-      *waiter.status = batch.applied.command_results[waiter.index];
-    } else if (batch.applied.data_refused[waiter.index]) {
-      *waiter.status = Error{Code::not_found, "the volume was deleted or rolled back"};
-    }
+    const auto& results = waiter.is_command ? batch.applied.command_results : batch.applied.data_results;
+    *waiter.status = results[waiter.index];
     runtime_.post(waiter.handle);
   }
   for (auto& [handle, number] : batch.sealers) {

@@ -30,7 +30,7 @@ struct AppliedBatch {
   SlotName first_data;  // the name of its first data block
   BatchRecords records;
   std::vector<Status> command_results;  // as many as commands
-  std::vector<bool> data_refused;       // as many as data records: a lower number deleted the volume
+  std::vector<Status> data_results;     // as many as data records: refused where a lower number deleted the volume
 };
 
 /// What the log drives. All calls come from one coroutine, one after the other.
@@ -87,6 +87,7 @@ class Log {
   // --- what checkpoints and `status` want to know
   LogPosition sealed_at() const { return sealed_at_; }
   void checkpoint_durable(u64 number);
+  u64 blocks_max() const { return blocks_max_; }
   u64 applied() const { return applied_; }
   u64 flushed() const { return flushed_; }
   /// Bytes of records that replay would need.

@@ -40,6 +40,7 @@ Task<Status> Pool::open() {
   space_.set_capacity(superblock_.size_max / superblock_.chunk_size);
   make_writers();
   if (auto status = co_await load_tables(); !status) co_return status;
+  if (auto status = client_.tables_loaded(); !status) co_return status;
   const u64 began_ns = runtime_.now_ns();
   auto replayed = co_await replay();
   if (!replayed) co_return replayed.error();

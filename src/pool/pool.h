@@ -51,6 +51,8 @@ class PoolClient {
   virtual void counters(u64& next_root, u64& next_entry) const = 0;
   virtual void load_counters(u64 next_root, u64 next_entry) = 0;
   virtual Status load_bucket(TableId table, u64 key, Bytes bytes) = 0;
+  /// All buckets are loaded; the replay of the log comes next.
+  virtual Status tables_loaded() = 0;
   virtual Task<void> apply(AppliedBatch& batch) = 0;
   /// An upper estimate of what the dirty pages will take on disk, and what they take in memory.
   virtual u64 dirty_disk_bytes() const = 0;
@@ -128,11 +130,14 @@ class Pool {
   u64 reclaiming() const { return space_.pending_bytes(); }
   const Uuid& uuid() const { return superblock_.uuid; }
   const PoolCounters& counters() const { return counters_; }
+  /// Number of the last applied batch.
+  u64 applied() const { return log_ ? log_->applied() : 0; }
   const std::optional<Error>& latched() const { return latched_; }
   void latch(const Error& why);
   /// Something changed: upkeep may have work to do.
   void touch();
-  u64 blocks_max() const { return space_.chunk_size() / block_size / 2 < 128 ? space_.chunk_size() / block_size / 2 : 128; }
+  /// The most blocks that one write may have.
+  u64 blocks_max() const { return log_->blocks_max(); }
 
  private:
   class Pages;

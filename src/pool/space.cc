@@ -7,10 +7,6 @@ namespace brindle {
 
 namespace {
 
-// What the levels below a caller's own may still need: a checkpoint's pages and tables, compaction's target.
-constexpr u64 kept_from_writes = 4;
-constexpr u64 kept_from_compaction = 2;
-
 bool bit(const std::vector<u64>& bitmap, u64 at) { return (bitmap[at / 64] >> (at % 64) & 1) != 0; }
 
 u64 count_bits(const std::vector<u64>& bitmap, u64 from, u64 to) {

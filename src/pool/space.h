@@ -31,6 +31,10 @@ enum class ChunkUse : u8 {
   releasing,    // empty, but the durable checkpoint or a reader may still look
 };
 
+/// What the levels below a caller's own may still need: a checkpoint's pages and tables, compaction's targets.
+inline constexpr u64 kept_from_writes = 8;
+inline constexpr u64 kept_from_compaction = 3;
+
 /// Who asks for a chunk: the later levels may go on where the earlier ones must stop.
 enum class SpaceLevel : u8 { write, compaction, checkpoint };
 

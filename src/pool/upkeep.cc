@@ -15,6 +15,8 @@ constexpr u64 names_freed_max = 512 * 1024;     // a list entry each, until the 
 constexpr u64 tick_ns = 100 * millisecond_ns;   // while there is something to tidy
 constexpr u64 idle_ns = 1500 * millisecond_ns;  // without requests, before a checkpoint only to tidy
 constexpr u64 punch_ns = 4 * second_ns;         // without requests, before empty chunks go back to the host
+constexpr u64 low_water_chunks = 16;            // below it room is made before the log has to wait for it
+constexpr int compaction_rounds = 8;            // before it is said that nothing can be won
 constexpr u64 filled_ahead = 6;                 // chunks ready for the log
 constexpr u64 filled_kept = 12;                 // never given back to the host
 
@@ -54,6 +56,7 @@ Task<void> Pool::run_upkeep() {
       const Status status = co_await log_->flush();
       if (!status) break;
     }
+    if (space_.free_chunks() < low_water_chunks && (space_.pending_bytes() > 0 || !victims().empty())) static_cast<void>(co_await make_room());
     const u64 quiet_ns = runtime_.now_ns() - touched_ns_;
     if (quiet_ns >= idle_ns && !client_.dirty() && space_.pending_bytes() == 0 && log_->replay_bytes() == 0) {
       touched_ = false;
@@ -124,13 +127,14 @@ Task<bool> Pool::make_room() {
     const Status status = co_await checkpoint();
     if (!status) co_return false;
   }
-  if (space_.free_chunks() > before) co_return true;
-  const bool moved = co_await compact();
-  if (!moved) co_return false;
-  // The first makes the move durable and lets go of the old chunks, the second (if need be) what that freed.
-  for (int i = 0; i < 2 && space_.free_chunks() <= before; ++i) {
-    const Status status = co_await checkpoint();
-    if (!status) co_return false;
+  for (int round = 0; round < compaction_rounds && space_.free_chunks() <= before; ++round) {
+    const bool moved = co_await compact();
+    if (!moved) break;
+    // The first makes the move durable and lets go of the old chunks, the second (if need be) what that freed.
+    for (int i = 0; i < 2 && space_.free_chunks() <= before; ++i) {
+      const Status status = co_await checkpoint();
+      if (!status) co_return false;
+    }
   }
   co_return space_.free_chunks() > before;
 }

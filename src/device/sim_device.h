@@ -1,0 +1,78 @@
+// sim_device.h: a disk in memory with a volatile cache, faults and crashes, driven by a seed.
+//
+// Holds:  1. A completed write is seen by later reads; until a flush covers it, a power loss may lose it, keep it, or keep
+//            some of its 4 KiB blocks (a torn write keeps whole blocks: that is what disks promise).
+//         2. A process crash (kill -9) keeps every completed write, and any blocks of those under way.
+// Caller: the runtime's thread. The content outlives the runtime: hand the `Disk` to the next SimDevice.
+#pragma once
+
+#include <list>
+#include <map>
+#include <vector>
+
+#include "base/rng.h"
+#include "device/device.h"
+#include "runtime/runtime.h"
+
+namespace brindle {
+
+/// What is on the platter, and what is only in its cache.
+struct SimDisk {
+  explicit SimDisk(u64 size_max_in) : size_max(size_max_in) {}
+  u64 size_max;
+  u64 size = 0;
+  std::map<u64, std::vector<std::byte>> blocks;           // by block number: what reads see
+  std::map<u64, std::vector<std::byte>> durable;          // of blocks that differ: what a power loss may go back to
+  u64 allocated_bytes() const { return blocks.size() * block_size; }
+};
+
+struct SimFaults {
+  u64 read_error_one_in = 0;   // 0: never
+  u64 write_error_one_in = 0;
+  u64 flush_error_one_in = 0;
+  u64 latency_ns = 20'000;     // of a write or read, up to twice as much
+};
+
+class SimDevice final : public Device {
+ public:
+  SimDevice(Runtime& runtime, SimDisk& disk, u64 seed, SimFaults faults = {});
+
+  u64 size() const override { return disk_.size; }
+  u64 size_max() const override { return disk_.size_max; }
+  Task<Status> read(u64 offset, std::span<const iovec> into) override;
+  Task<Status> write(u64 offset, std::span<const iovec> from) override;
+  Task<Status> flush() override;
+  Task<Status> punch(u64 offset, u64 length) override;
+  Task<Status> fill(u64 offset, u64 length) override;
+  Status set_size_max(u64 bytes) override;
+  std::string name() const override { return "sim"; }
+
+  /// The process dies: writes under way reach the disk in part. Nothing may be called afterwards.
+  void kill();
+  /// The power goes: as kill, and what no flush covered may be lost, block by block.
+  void lose_power();
+  SimFaults& faults() { return faults_; }
+  u64 reads() const { return reads_; }
+  u64 writes() const { return writes_; }
+  u64 flushes() const { return flushes_; }
+
+ private:
+  struct UnderWay {
+    u64 offset;
+    std::vector<std::byte> bytes;
+  };
+  void put(u64 block, const std::byte* bytes);
+  Runtime::Sleep wait();
+  bool fails(u64 one_in) { return one_in != 0 && rng_.one_in(one_in); }
+
+  Runtime& runtime_;
+  SimDisk& disk_;
+  Rng rng_;
+  SimFaults faults_;
+  std::list<UnderWay> under_way_;
+  std::map<u64, u64> changed_;  // block -> sequence of its last change that no flush covers
+  u64 sequence_ = 0;
+  u64 reads_ = 0, writes_ = 0, flushes_ = 0;
+};
+
+}  // namespace brindle

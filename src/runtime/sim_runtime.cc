@@ -1,0 +1,54 @@
+#include "runtime/sim_runtime.h"
+
+namespace brindle {
+
+bool SimRuntime::step_ready() {
+  if (ready_.empty()) return false;
+  std::swap(ready_[rng_.below(ready_.size())], ready_.back());
+  Ready next = std::move(ready_.back());
+  ready_.pop_back();
+  if (next.handle) {
+    next.handle.resume();
+  } else {
+    next.work();
+  }
+  return true;
+}
+
+bool SimRuntime::step() {
+  if (step_ready()) return true;
+  if (timers_.empty()) return false;
+  now_ns_ = std::max(now_ns_, timers_.begin()->first);
+  while (!timers_.empty() && timers_.begin()->first <= now_ns_) {
+    ready_.push_back({timers_.begin()->second, {}});
+    timers_.erase(timers_.begin());
+  }
+  return step_ready();
+}
+
+void SimRuntime::run(Task<void> task) {
+  bool done = false;
+  const auto body = [](Task<void> inner, bool& ended) -> Task<void> {
+    co_await std::move(inner);
+    ended = true;
+  };
+  start(body(std::move(task), done));
+  while (!done) CHECK_NOTE(step(), "everything waits and nothing will ever wake it");
+}
+
+void SimRuntime::run_for(u64 ns) {
+  const u64 end = now_ns_ + ns;
+  for (;;) {
+    if (step_ready()) continue;
+    if (timers_.empty() || timers_.begin()->first > end) break;
+    step();
+  }
+  now_ns_ = end;
+}
+
+void SimRuntime::drop() {
+  ready_.clear();
+  timers_.clear();
+}
+
+}  // namespace brindle

@@ -1,0 +1,219 @@
+// apply.cc: what each record of a batch does to catalog and maps, live and in replay alike.
+#include <algorithm>
+
+#include "volume/core.h"
+
+namespace brindle {
+
+Task<void> EngineCore::apply(AppliedBatch& batch) {
+  batch.command_results.resize(batch.records.commands.size());
+  batch.data_results.resize(batch.records.data.size());
+  for (size_t i = 0; i < batch.records.commands.size(); ++i) {
+    Status status = co_await apply_command(batch, batch.records.commands[i]);
+    batch.command_results[i] = std::move(status);
+  }
+  SlotName next = batch.first_data;
+  for (size_t i = 0; i < batch.records.data.size(); ++i) {
+    const DataRecord& record = batch.records.data[i];
+    const SlotName first = record.zero ? SlotName{} : next;
+    if (!record.zero) next = next.plus(record.count);
+    Status status = co_await apply_data(batch, record, first);
+    if (!status && !record.zero) {
+      for (u64 block = 0; block < record.count; ++block) pool_.space().free_block(first.plus(block));
+    }
+    batch.data_results[i] = std::move(status);
+  }
+  if (maps_.reclaiming()) reclaim_.notify_all();
+}
+
+Task<Status> EngineCore::apply_data(const AppliedBatch& batch, const DataRecord& record, SlotName first_name) {
+  const Error gone{Code::not_found, "the volume was deleted or made smaller"};
+  Root* const head = maps_.find(record.head);
+  if (head == nullptr || head->kind != RootKind::head) co_return gone;
+  const u64 blocks = head->size / block_size;
+  if (record.first_block >= blocks || record.count > blocks - record.first_block) co_return gone;
+  while (const Missing missing = maps_.write_needs(*head, record.first_block, record.count)) {
+    Status loaded = co_await maps_.load(*missing);
+    if (!loaded) co_return loaded;
+  }
+  maps_.write(*head, batch.number, record.first_block, record.count, first_name,
+              record.zero ? nullptr : record.crcs.data());
+  co_return Status{};
+}
+
+namespace {
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+template <class... F>
+Overloaded(F...) -> Overloaded<F...>;
+
+const Error missing_entry{Code::not_found, "the volume or snapshot is gone"};
+
+}  // namespace
+
+Task<Status> EngineCore::apply_command(const AppliedBatch& batch, const Command& command) {
+  if (const auto* resize = std::get_if<ResizeVolume>(&command)) co_return co_await apply_resize(batch, *resize);
+  if (const auto* discard = std::get_if<DiscardLeaves>(&command)) co_return co_await apply_discard(batch, *discard);
+  Status status = std::visit(
+      Overloaded{
+          [&](const CreateVolume& make) { return apply_create(batch, make); },
+          [&](const CreateSnapshots& make) { return apply_snapshots(batch, make); },
+          [&](const CreateClones& make) { return apply_clones(batch, make); },
+          [&](const RollBack& back) { return apply_rollback(batch, back); },
+          [&](const RemoveEntries& remove) { return apply_remove(remove); },
+          [&](const RenameEntry& rename_to) -> Status {
+            Entry* entry = catalog_.find(rename_to.entry);
+            if (entry == nullptr) return missing_entry;
+            catalog_.rename(*entry, rename_to.name);
+            return {};
+          },
+          [&](const ProtectEntry& protect) -> Status {
+            Entry* entry = catalog_.find(protect.entry);
+            if (entry == nullptr) return missing_entry;
+            entry->record.is_protected = protect.on;
+            catalog_.changed(*entry);
+            return {};
+          },
+          [&](const LabelEntry& label) -> Status {
+            Entry* entry = catalog_.find(label.entry);
+            if (entry == nullptr) return missing_entry;
+            entry->record.labels = label.labels;
+            catalog_.changed(*entry);
+            return {};
+          },
+          [&](const ResizeVolume&) -> Status { return {}; },
+          [&](const DiscardLeaves&) -> Status { return {}; },
+      },
+      command);
+  co_return status;
+}
+
+Entry& EngineCore::add_entry(const NewEntry& made, Entry* volume, EntryId origin, u64 created_ns, u64 size,
+                             const LabelMap& labels) {
+  seen(made.root);
+  catalog_.next_id = std::max(catalog_.next_id, made.entry + 1);
+  return catalog_.add({.id = made.entry,
+                       .is_snapshot = volume != nullptr,
+                       .root = made.root,
+                       .volume = volume != nullptr ? volume->record.id : 0,
+                       .origin = origin,
+                       .created_ns = created_ns,
+                       .size = size,
+                       .name = made.name,
+                       .uuid = made.uuid,
+                       .labels = labels});
+}
+
+Status EngineCore::apply_create(const AppliedBatch& batch, const CreateVolume& command) {
+  const NewEntry& made = command.volume;
+  maps_.create(made.root, batch.number, batch.position, command.size, made.entry);
+  add_entry(made, nullptr, 0, command.created_ns, command.size, command.labels);
+  return {};
+}
+
+Status EngineCore::apply_snapshots(const AppliedBatch& batch, const CreateSnapshots& command) {
+  for (const CreateSnapshots::One& one : command.snapshots) {
+    Entry* const volume = catalog_.find(one.volume);
+    Root* const head = volume != nullptr ? maps_.find(volume->record.root) : nullptr;
+    if (head == nullptr) return missing_entry;
+    maps_.snapshot(one.snapshot.root, batch.number, batch.position, *head, one.snapshot.entry);
+    add_entry(one.snapshot, volume, 0, command.created_ns, head->size, command.labels);
+  }
+  return {};
+}
+
+Status EngineCore::apply_clones(const AppliedBatch& batch, const CreateClones& command) {
+  Entry* const source = catalog_.find(command.source);
+  Root* from = source != nullptr ? maps_.find(source->record.root) : nullptr;
+  if (from == nullptr) return missing_entry;
+  if (command.hidden != 0) {
+    seen(command.hidden);
+    from = &maps_.snapshot_hidden(command.hidden, batch.number, batch.position, *from);
+  }
+  for (const NewEntry& made : command.clones) {
+    maps_.clone(made.root, batch.number, batch.position, *from, made.entry);
+    add_entry(made, nullptr, command.source, command.created_ns, from->size, command.labels);
+  }
+  return {};
+}
+
+Status EngineCore::apply_rollback(const AppliedBatch& batch, const RollBack& command) {
+  for (const RollBack::One& one : command.volumes) {
+    Entry* const volume = catalog_.find(one.volume);
+    Entry* const snapshot = catalog_.find(one.snapshot);
+    Root* const head = volume != nullptr ? maps_.find(volume->record.root) : nullptr;
+    Root* const from = snapshot != nullptr ? maps_.find(snapshot->record.root) : nullptr;
+    if (head == nullptr || from == nullptr) return missing_entry;
+    seen(one.saved.root);
+    const u64 size_before = head->size;
+    maps_.roll_back(one.saved.root, batch.number, batch.position, *head, *from, one.saved.entry);
+    if (one.saved.entry != 0) {
+      add_entry(one.saved, volume, volume->record.origin, command.created_ns, size_before, {});
+      ++volume->record.saved_count;
+    }
+    volume->record.size = head->size;
+    volume->record.origin = snapshot->record.id;
+    catalog_.changed(*volume);
+  }
+  return {};
+}
+
+Status EngineCore::apply_remove(const RemoveEntries& command) {
+  for (EntryId id : command.entries) {
+    Entry* const entry = catalog_.find(id);
+    if (entry == nullptr || entry->deleted()) return missing_entry;
+    Root* const root = maps_.find(entry->record.root);
+    CHECK(root != nullptr);
+    maps_.remove(*root);
+    catalog_.remove(*entry);
+  }
+  return {};
+}
+
+Task<Status> EngineCore::apply_resize(const AppliedBatch& batch, ResizeVolume command) {
+  Entry* const volume = catalog_.find(command.volume);
+  Root* const head = volume != nullptr ? maps_.find(volume->record.root) : nullptr;
+  if (head == nullptr) co_return missing_entry;
+  seen(command.hidden);
+  const u64 old_blocks = head->size / block_size;
+  const u64 blocks = command.size / block_size;
+  const u64 first_leaf = div_up(blocks, leaf_blocks);
+  const u64 cut_first = blocks;  // of the leaf that stays in part
+  const u64 cut_count = std::min(first_leaf * leaf_blocks, old_blocks) - std::min(blocks, old_blocks);
+  for (;;) {
+    Missing missing;
+    if (blocks >= old_blocks) {
+      missing = maps_.grow(*head, command.size, batch.number);
+    } else {
+      if (cut_count > 0) missing = maps_.write_needs(*head, cut_first, cut_count);
+      if (!missing) missing = maps_.cut(command.hidden, batch.number, batch.position, *head, first_leaf, head->leaves());
+    }
+    if (!missing) break;
+    Status loaded = co_await maps_.load(*missing);
+    if (!loaded) co_return loaded;
+  }
+  if (blocks < old_blocks) {
+    if (cut_count > 0) maps_.write(*head, batch.number, cut_first, cut_count, {}, nullptr);
+    maps_.sized(*head, command.size);
+  }
+  volume->record.size = command.size;
+  catalog_.changed(*volume);
+  co_return Status{};
+}
+
+Task<Status> EngineCore::apply_discard(const AppliedBatch& batch, DiscardLeaves command) {
+  seen(command.hidden);
+  Root* const head = maps_.find(command.head);
+  if (head == nullptr || head->kind != RootKind::head) co_return missing_entry;
+  while (const Missing missing = maps_.cut(command.hidden, batch.number, batch.position, *head, command.first_leaf,
+                                           command.first_leaf + command.count)) {
+    Status loaded = co_await maps_.load(*missing);
+    if (!loaded) co_return loaded;
+  }
+  co_return Status{};
+}
+
+}  // namespace brindle

@@ -1,0 +1,281 @@
+#include "volume/core.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/names.h"
+
+namespace brindle {
+
+namespace {
+
+// Of the memory that the engine may use: pages in memory unchanged, and pages that the next checkpoint writes.
+constexpr u64 cache_part_of_8 = 4;
+constexpr u64 dirty_part_of_8 = 2;
+constexpr u64 cache_min = 4 * MiB;
+// What a catalog entry, its root and its share of the segment table take, as measured with 100,000 snapshots.
+constexpr u64 entry_bytes = 700;
+// Steps of the reclaimer between two looks at who else wants to run.
+constexpr int steps_a_turn = 8;
+// Rounds of `sync`: one frees what the last one let go; readers may hold some of it longer.
+constexpr int sync_rounds_max = 16;
+
+PoolOptions pool_options(const EngineOptions& options) {
+  return {.create = options.create,
+          .read_only = options.read_only,
+          .dirty_memory_max = options.memory_max * dirty_part_of_8 / 8};
+}
+
+}  // namespace
+
+EngineCore::EngineCore(Runtime& runtime, Device& device, EngineOptions options)
+    : runtime_(runtime),
+      device_(device),
+      options_(options),
+      pool_(runtime, device, *this, pool_options(options)),
+      maps_(pool_, options.memory_max * cache_part_of_8 / 8),
+      commanding_(runtime),
+      reclaim_(runtime),
+      reclaimed_(runtime),
+      gate_(runtime),
+      quiet_(runtime) {}
+
+EngineCore::~EngineCore() = default;
+
+Task<Result<std::unique_ptr<Engine>>> Engine::open(Runtime& runtime, Device& device, EngineOptions options) {
+  auto engine = std::make_unique<EngineCore>(runtime, device, options);
+  const Status status = co_await engine->open();
+  if (!status) co_return status.error();
+  std::unique_ptr<Engine> opened = std::move(engine);
+  co_return opened;
+}
+
+Task<Status> EngineCore::open() {
+  if (auto status = co_await pool_.open(); !status) co_return status;
+  fit_cache();
+  gate_.spawn(run_reclaimer());
+  co_return Status{};
+}
+
+Task<Status> EngineCore::close() {
+  stopping_ = true;
+  while (under_way_ > 0) co_await quiet_.wait();
+  reclaim_.notify_all();
+  reclaimed_.notify_all();
+  co_await gate_.close();
+  co_return co_await pool_.close();
+}
+
+// --- what the pool asks of its client -------------------------------------------------------------------------------
+
+Task<void> EngineCore::before_seal() { return maps_.settle_debts(); }
+
+Task<void> EngineCore::seal(u64 number) {
+  while (maps_.has_debts()) co_await maps_.settle_debts();
+  maps_.seal(number);
+  catalog_.seal();
+}
+
+std::vector<Bucket> EngineCore::sealed_buckets() {
+  std::vector<Bucket> buckets = maps_.sealed_buckets();
+  for (Bucket& bucket : catalog_.sealed_buckets()) buckets.push_back(std::move(bucket));
+  return buckets;
+}
+
+void EngineCore::checkpoint_done(bool durable) {
+  if (durable) fit_cache();
+}
+
+void EngineCore::counters(u64& next_root, u64& next_entry) const {
+  next_root = next_root_;
+  next_entry = catalog_.next_id;
+}
+
+void EngineCore::load_counters(u64 next_root, u64 next_entry) {
+  next_root_ = next_root;
+  catalog_.next_id = next_entry;
+}
+
+Status EngineCore::load_bucket(TableId table, u64 key, Bytes bytes) {
+  switch (table) {
+    case TableId::roots: return maps_.load_roots(bytes);
+    case TableId::gone: return maps_.load_gone(key, bytes);
+    case TableId::entries: return catalog_.load_bucket(bytes);
+    case TableId::segments: break;  // the pool's own
+  }
+  return Error{Code::corrupt, "the checkpoint's directory names an unknown table"};
+}
+
+Status EngineCore::tables_loaded() {
+  if (auto status = catalog_.loaded(); !status) return status;
+  for (const Entry* entry : catalog_.all()) {
+    if (entry->record.root != 0 && maps_.find(entry->record.root) == nullptr) {
+      return Error{Code::corrupt, fmt::format("{} has no map", entry->full_name())};
+    }
+  }
+  return maps_.loaded();
+}
+
+Task<bool> EngineCore::reclaim_some() {
+  if (maps_.has_debts()) {
+    co_await maps_.settle_debts();
+    co_return true;
+  }
+  if (!maps_.reclaiming() || stopping_ || pool_.latched()) co_return false;
+  co_await reclaimed_.wait();
+  co_return true;
+}
+
+// --- the background -------------------------------------------------------------------------------------------------
+
+Task<void> EngineCore::run_reclaimer() {
+  while (!stopping_) {
+    if (!maps_.reclaiming() || pool_.latched()) {
+      reclaimed_.notify_all();
+      co_await reclaim_.wait();
+      continue;
+    }
+    for (int step = 0; step < steps_a_turn && !stopping_; ++step) {
+      const bool more = co_await maps_.reclaim_step();
+      if (!more) break;
+    }
+    pool_.touch();
+    reclaimed_.notify_all();
+    co_await runtime_.yield();
+  }
+  reclaimed_.notify_all();
+}
+
+void EngineCore::fit_cache() {
+  const u64 entries = (catalog_.size() + maps_.roots().size()) * entry_bytes / 2;
+  const u64 cache = options_.memory_max * cache_part_of_8 / 8;
+  maps_.cache().set_bytes_max(std::max(cache_min, cache > entries ? cache - entries : 0));
+}
+
+Task<Status> EngineCore::sync() {
+  const UnderWay under_way(*this);
+  Status status;
+  for (int round = 0; round < sync_rounds_max && status; ++round) {
+    if (stopping_) co_return Error{Code::stopping, "the daemon is stopping"};
+    while (maps_.reclaiming() && !stopping_ && !pool_.latched()) co_await reclaimed_.wait();
+    status = co_await pool_.checkpoint();
+    const bool tidy = !maps_.reclaiming() && !dirty() && pool_.reclaiming() == 0 && pool_.log().replay_bytes() == 0;
+    if (tidy) break;
+  }
+  co_return status;
+}
+
+Task<Status> EngineCore::pool_grow(u64 size) {
+  const UnderWay under_way(*this);
+  if (auto status = writable(); !status) co_return status;
+  if (auto status = check_size(size); !status) co_return status;
+  if (auto status = pool_.grow(size); !status) co_return status;
+  co_return co_await pool_.checkpoint();  // the superblock tells the new limit
+}
+
+PoolStatus EngineCore::status() {
+  const PoolCounters& counters = pool_.counters();
+  PoolStatus status;
+  status.path = device_.name();
+  status.uuid = uuid_text(pool_.uuid());
+  status.size = pool_.size();
+  status.allocated = device_.size();
+  status.used = pool_.used();
+  status.reclaiming = pool_.reclaiming();
+  status.free = pool_.free();
+  status.volumes = catalog_.volume_count();
+  status.snapshots = catalog_.snapshot_count();
+  status.writable = !pool_.latched();
+  status.health = pool_.latched() ? pool_.latched()->message : "ok";
+  status.cache_bytes = maps_.cache().bytes() + maps_.dirty_bytes();
+  status.memory_max = options_.memory_max;
+  status.cache_hits = maps_.cache().hits();
+  status.cache_misses = maps_.cache().misses();
+  status.reads = counted_.reads;
+  status.read_bytes = counted_.read_bytes;
+  status.writes = counted_.writes;
+  status.write_bytes = counted_.write_bytes;
+  status.flushes = counted_.flushes;
+  status.device_written = counters.log_bytes_written + counters.page_bytes_written + counters.table_bytes_written +
+                          counters.compacted_bytes;
+  status.device_read = counters.data_bytes_read + counters.page_bytes_read;
+  status.log_bytes = pool_.log().bytes_since_seal();
+  status.checkpoints = counters.checkpoints;
+  status.replayed_batches = counters.replayed_batches;
+  status.replay_us = counters.replay_us;
+  return status;
+}
+
+// --- handles --------------------------------------------------------------------------------------------------------
+
+std::shared_ptr<RangeLocks> EngineCore::locks(RootId head) {
+  std::erase_if(locks_, [](const auto& item) { return item.second.expired(); });
+  auto locks = locks_[head].lock();
+  if (!locks) locks_[head] = locks = std::make_shared<RangeLocks>(runtime_);
+  return locks;
+}
+
+Result<std::unique_ptr<Handle>> EngineCore::open_handle(std::string_view name, bool read_only) {
+  if (stopping_) return Error{Code::stopping, "the daemon is stopping"};
+  auto entry = catalog_.lookup(name);
+  if (!entry) return entry.error();
+  return std::unique_ptr<Handle>(std::make_unique<HandleCore>(*this, **entry, read_only || (*entry)->is_snapshot()));
+}
+
+HandleCore::HandleCore(EngineCore& engine, Entry& entry, bool read_only)
+    : engine_(engine),
+      entry_(entry.record.id),
+      root_(entry.record.root),
+      read_only_(read_only),
+      locks_(engine.locks(entry.record.root)) {
+  ++(read_only ? entry.readers : entry.writers);
+}
+
+HandleCore::~HandleCore() {
+  if (Entry* entry = engine_.catalog_.find(entry_)) --(read_only_ ? entry->readers : entry->writers);
+}
+
+u64 HandleCore::size() const {
+  const Root* root = engine_.maps_.find(root_);
+  return root != nullptr ? root->size : 0;
+}
+
+std::string HandleCore::name() const {
+  const Entry* entry = engine_.catalog_.find(entry_);
+  return entry != nullptr ? entry->full_name() : "(deleted)";
+}
+
+Status HandleCore::check(u64 offset, u64 length, bool change) const {
+  if (engine_.stopping_) return Error{Code::stopping, "the daemon is stopping"};
+  if (change && read_only_) return Error{Code::read_only, fmt::format("{} is read-only", name())};
+  const Entry* entry = engine_.catalog_.find(entry_);
+  const Root* root = engine_.maps_.find(root_);
+  if (entry == nullptr || entry->deleted() || root == nullptr || root->hidden()) {
+    return Error{Code::not_found, "the volume was deleted"};
+  }
+  if (offset > root->size || length > root->size - offset) {
+    return Error{Code::invalid, fmt::format("bytes {} to {} are not all within {} bytes", offset, offset + length,
+                                            root->size)};
+  }
+  return {};
+}
+
+Task<Status> HandleCore::lock(u64 first_block, u64 end_block, bool alone, RangeLocks::Held& held) {
+  for (;;) {
+    if (auto got = locks_->try_acquire({first_block, end_block, alone})) {
+      held = *got;
+      co_return Status{};
+    }
+    co_await locks_->freed();
+  }
+}
+
+Task<Status> HandleCore::flush() {
+  const EngineCore::UnderWay under_way(engine_);
+  if (auto status = check(0, 0, false); !status) co_return status;
+  ++engine_.counted_.flushes;
+  co_return co_await engine_.pool_.flush();
+}
+
+}  // namespace brindle

@@ -1,0 +1,163 @@
+// core.h: the engine: catalog and maps over one pool.
+//
+// Holds:  1. One command at a time is checked, logged and applied, so what was checked still holds when it takes effect.
+//         2. All changes happen in `apply`, in number order, from the log or from its replay alike.
+#pragma once
+
+#include "map/compare.h"
+#include "map/maps.h"
+#include "volume/catalog.h"
+#include "volume/engine.h"
+#include "volume/range_locks.h"
+
+namespace brindle {
+
+class EngineCore final : public Engine, public PoolClient {
+ public:
+  EngineCore(Runtime& runtime, Device& device, EngineOptions options);
+  ~EngineCore() override;
+  Task<Status> open();
+
+  // --- Engine
+  Task<Status> close() override;
+  Result<std::unique_ptr<Handle>> open_handle(std::string_view name, bool read_only) override;
+  Task<Result<EntryInfo>> volume_create(std::string name, u64 size, Labels labels) override;
+  Task<Status> volume_resize(std::string name, u64 size, bool force) override;
+  Task<Status> rename(std::string from, std::string to) override;
+  Task<Status> snapshot_create(std::vector<std::string> names, Labels labels) override;
+  Task<Status> snapshot_protect(std::string name, bool on) override;
+  Task<Status> clone(std::string source, std::vector<std::string> names, Labels labels) override;
+  Task<Result<std::vector<std::string>>> rollback(std::vector<std::string> snapshots, bool discard,
+                                                  bool force) override;
+  Task<Status> remove(std::vector<std::string> names, bool with_snapshots, bool force) override;
+  Task<Status> set_labels(std::string name, Labels labels) override;
+  Result<EntryInfo> show(std::string_view name) override;
+  std::vector<EntryInfo> list(bool snapshots, std::string_view volume) override;
+  Task<Result<EntryInfo>> measure(std::string name) override;
+  Task<Result<u64>> frees(std::vector<std::string> names, bool with_snapshots) override;
+  Task<Result<std::vector<DiffRange>>> diff(std::string from, std::string to) override;
+  PoolStatus status() override;
+  Task<Status> sync() override;
+  Task<Status> pool_grow(u64 size) override;
+  Task<Result<std::vector<DamageRange>>> scrub(Progress* progress) override;
+
+  // --- PoolClient
+  Task<void> before_seal() override;
+  Task<void> seal(u64 number) override;
+  Task<Status> write_pages(PageSink& to) override { return maps_.write_pages(to); }
+  std::vector<Bucket> sealed_buckets() override;
+  void checkpoint_done(bool durable) override;
+  void counters(u64& next_root, u64& next_entry) const override;
+  void load_counters(u64 next_root, u64 next_entry) override;
+  Status load_bucket(TableId table, u64 key, Bytes bytes) override;
+  Status tables_loaded() override;
+  Task<void> apply(AppliedBatch& batch) override;
+  u64 dirty_disk_bytes() const override { return maps_.dirty_disk_bytes(); }
+  u64 dirty_memory_bytes() const override { return maps_.dirty_bytes(); }
+  bool dirty() const override { return maps_.dirty() || catalog_.dirty(); }
+  Task<bool> reclaim_some() override;
+
+ private:
+  friend class HandleCore;
+  /// Counts one request or command for close() to wait for.
+  class UnderWay {
+   public:
+    explicit UnderWay(EngineCore& engine) : engine_(engine) { ++engine_.under_way_; }
+    UnderWay(const UnderWay&) = delete;
+    UnderWay& operator=(const UnderWay&) = delete;
+    ~UnderWay() {
+      if (--engine_.under_way_ == 0) engine_.quiet_.notify_all();
+    }
+
+   private:
+    EngineCore& engine_;
+  };
+
+  // apply.cc: what each command does. The ids are in it; nothing here can fail but for a damaged map.
+  Task<Status> apply_command(const AppliedBatch& batch, const Command& command);
+  Task<Status> apply_data(const AppliedBatch& batch, const DataRecord& record, SlotName first_name);
+  Status apply_create(const AppliedBatch& batch, const CreateVolume& command);
+  Status apply_snapshots(const AppliedBatch& batch, const CreateSnapshots& command);
+  Status apply_clones(const AppliedBatch& batch, const CreateClones& command);
+  Status apply_rollback(const AppliedBatch& batch, const RollBack& command);
+  Status apply_remove(const RemoveEntries& command);
+  Task<Status> apply_resize(const AppliedBatch& batch, ResizeVolume command);
+  Task<Status> apply_discard(const AppliedBatch& batch, DiscardLeaves command);
+  Entry& add_entry(const NewEntry& made, Entry* volume, EntryId origin, u64 created_ns, u64 size, const LabelMap& labels);
+  void seen(RootId root) { next_root_ = std::max(next_root_, root + 1); }
+
+  // commands.cc: each `plan` checks and gives the command that does it, or says why not; nothing waits in it.
+  template <class Plan>
+  Task<Status> commit(Plan plan);
+  Status writable() const;
+  Status has_room() const;
+  Status check_new_volume(std::string_view name) const;
+  Result<Command> plan_snapshots(const std::vector<std::string>& names, const Labels& labels);
+  Result<Command> plan_clones(const std::string& source, const std::vector<std::string>& names, const Labels& labels);
+  Result<Command> plan_rollback(const std::vector<std::string>& snapshots, bool discard, bool force,
+                                std::vector<std::string>& saved);
+  Result<Command> plan_remove(const std::vector<std::string>& names, bool with_snapshots, bool force);
+  Result<Command> plan_rename(const std::string& from, const std::string& to);
+  Result<Command> plan_resize(const std::string& name, u64 size, bool force);
+  Result<std::vector<Entry*>> resolve(const std::vector<std::string>& names, bool with_snapshots) const;
+  NewEntry new_entry(std::string name);
+
+  EntryInfo info(const Entry& entry) const;
+  Task<void> run_reclaimer();
+  std::shared_ptr<RangeLocks> locks(RootId head);
+  void fit_cache();
+
+  Runtime& runtime_;
+  Device& device_;
+  EngineOptions options_;
+  Pool pool_;
+  Maps maps_;
+  Catalog catalog_;
+  RootId next_root_ = 1;
+  Mutex commanding_;
+  Signal reclaim_;
+  Signal reclaimed_;
+  Gate gate_;
+  u64 under_way_ = 0;  // requests and commands that close() waits for
+  Signal quiet_;
+  std::unordered_map<RootId, std::weak_ptr<RangeLocks>> locks_;
+  bool stopping_ = false;
+
+  struct Counters {
+    u64 reads = 0, read_bytes = 0, writes = 0, write_bytes = 0, flushes = 0;
+  } counted_;
+};
+
+/// Snapshots, clones and volumes that are open; see engine.h.
+class HandleCore final : public Handle {
+ public:
+  HandleCore(EngineCore& engine, Entry& entry, bool read_only);
+  ~HandleCore() override;
+
+  u64 size() const override;
+  bool read_only() const override { return read_only_; }
+  std::string name() const override;
+  Task<Status> read(u64 offset, MutBytes into) override;
+  Task<Status> write(u64 offset, Bytes from, bool fua) override;
+  Task<Status> zero(u64 offset, u64 length, bool fua) override;
+  Task<Status> discard(u64 offset, u64 length, bool fua) override;
+  Task<Status> flush() override;
+  Task<Result<std::vector<Extent>>> extents(u64 offset, u64 length, u64 count_max) override;
+
+ private:
+  Status check(u64 offset, u64 length, bool change) const;
+  Task<Status> lock(u64 first_block, u64 end_block, bool alone, RangeLocks::Held& held);
+  Task<void> read_part(u64 offset, MutBytes into, Status& status);
+  Task<void> write_part(u64 offset, Bytes from, Status& status);
+  Task<Status> read_blocks(u64 first_block, std::span<std::byte* const> into);
+  Task<Status> zero_blocks(u64 first, u64 end);
+  Task<Status> zero_range(u64 offset, u64 length, bool edges);
+
+  EngineCore& engine_;
+  EntryId entry_;
+  RootId root_;
+  bool read_only_;
+  std::shared_ptr<RangeLocks> locks_;
+};
+
+}  // namespace brindle

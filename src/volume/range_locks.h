@@ -1,0 +1,53 @@
+// range_locks.h: which blocks of a volume have writes under way.
+//
+// Holds:  whole-block writes may overlap each other; a write of part of a block holds its blocks alone, from its read until
+//         it is applied.
+#pragma once
+
+#include <list>
+#include <optional>
+
+#include "runtime/sync.h"
+
+namespace brindle {
+
+class RangeLocks {
+ public:
+  struct Range {
+    u64 first = 0;
+    u64 end = 0;
+    bool alone = false;
+  };
+  using Held = std::list<Range>::iterator;
+
+  explicit RangeLocks(Runtime& runtime) : freed_(runtime) {}
+
+  /// The range, once nothing is in its way; nothing otherwise: wait for `freed`, and try again.
+  std::optional<Held> try_acquire(Range range) {
+    if (blocked(range)) return std::nullopt;
+    alone_ += range.alone ? 1 : 0;
+    ranges_.push_front(range);
+    return ranges_.begin();
+  }
+  Signal::Wait freed() { return freed_.wait(); }
+  void release(Held held) {
+    alone_ -= held->alone ? 1 : 0;
+    ranges_.erase(held);
+    freed_.notify_all();
+  }
+
+ private:
+  bool blocked(const Range& range) const {
+    if (!range.alone && alone_ == 0) return false;
+    for (const Range& other : ranges_) {
+      if ((range.alone || other.alone) && other.first < range.end && range.first < other.end) return true;
+    }
+    return false;
+  }
+
+  std::list<Range> ranges_;
+  u64 alone_ = 0;
+  Signal freed_;
+};
+
+}  // namespace brindle

@@ -1,0 +1,129 @@
+// read.cc: reading a volume or snapshot, and telling its holes.
+//
+// Holds:  up to 256 KiB (at any alignment) are looked up at one instant, so such a read never mixes old and new.
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "volume/core.h"
+
+namespace brindle {
+
+namespace {
+
+constexpr u64 part_bytes = 256 * KiB;
+constexpr u64 parts_at_once = 8;
+constexpr u64 part_blocks_max = part_bytes / block_size + 1;
+constexpr u64 extent_blocks = 512;  // looked up at a time
+
+}  // namespace
+
+Task<Status> HandleCore::read(u64 offset, MutBytes into) {
+  const EngineCore::UnderWay under_way(engine_);
+  Status status = check(offset, into.size(), false);
+  if (!status) co_return status;
+  ++engine_.counted_.reads;
+  engine_.counted_.read_bytes += into.size();
+  if (into.size() <= part_bytes) {
+    co_await read_part(offset, into, status);
+    co_return status;
+  }
+  while (!into.empty() && status) {
+    Gate gate(engine_.runtime_);
+    for (u64 i = 0; i < parts_at_once && !into.empty(); ++i) {
+      const u64 size = std::min<u64>(into.size(), part_bytes - offset % block_size);
+      gate.spawn(read_part(offset, into.first(size), status));
+      offset += size;
+      into = into.subspan(size);
+    }
+    co_await gate.close();
+  }
+  co_return status;
+}
+
+Task<void> HandleCore::read_part(u64 offset, MutBytes into, Status& status) {
+  if (into.empty()) co_return;
+  const u64 first = offset / block_size;
+  const u64 count = div_up(offset + into.size(), block_size) - first;
+  const u64 skip = offset % block_size;
+  const bool direct = skip == 0 && into.size() % block_size == 0 && is_aligned(into.data());
+  AlignedBuffer bounce(direct ? 0 : count * block_size);
+  std::byte* const to = direct ? into.data() : bounce.data();
+  std::array<std::byte*, part_blocks_max> blocks;
+  for (u64 i = 0; i < count; ++i) blocks[i] = to + i * block_size;
+  const std::span<std::byte* const> all(blocks.data(), count);
+  Status read = co_await read_blocks(first, all);
+  if (!read) {
+    status = read;
+  } else if (!direct) {
+    std::memcpy(into.data(), to + skip, into.size());
+  }
+}
+
+Task<Status> HandleCore::read_blocks(u64 first_block, std::span<std::byte* const> into) {
+  const ReadGuard guard(engine_.pool_.space());
+  std::array<BlockAt, part_blocks_max> found;
+  const std::span<BlockAt> at(found.data(), into.size());
+  for (;;) {
+    const Root* const root = engine_.maps_.find(root_);
+    if (root == nullptr) co_return Error{Code::not_found, "the volume was deleted"};
+    const Missing missing = engine_.maps_.lookup(*root, first_block, at);
+    if (!missing) break;
+    Status loaded = co_await engine_.maps_.load(*missing);
+    if (!loaded) co_return loaded;
+  }
+  std::array<BlockRead, part_blocks_max> reads;
+  size_t count = 0;
+  for (size_t i = 0; i < into.size(); ++i) {
+    if (at[i].name) {
+      reads[count++] = {at[i].name, at[i].crc, into[i]};
+    } else {
+      std::memset(into[i], 0, block_size);
+    }
+  }
+  if (count == 0) co_return Status{};
+  const std::span<BlockRead> all(reads.data(), count);
+  co_return co_await engine_.pool_.read_blocks(all);
+}
+
+Task<Result<std::vector<Extent>>> HandleCore::extents(u64 offset, u64 length, u64 count_max) {
+  const EngineCore::UnderWay under_way(engine_);
+  if (auto status = check(offset, length, false); !status) co_return status.error();
+  std::vector<Extent> extents;
+  const u64 end = offset + length;
+  const auto add = [&](u64 until, bool data) {
+    const u64 size = std::min(until, end) - offset;
+    offset += size;
+    if (!extents.empty() && extents.back().data == data) {
+      extents.back().length += size;
+    } else {
+      extents.push_back({size, data});
+    }
+  };
+  std::array<BlockAt, extent_blocks> found;
+  while (offset < end && extents.size() <= count_max) {
+    const u64 block = offset / block_size;
+    const u64 count = std::min(extent_blocks - block % extent_blocks, div_up(end, block_size) - block);
+    const Root* const root = engine_.maps_.find(root_);
+    if (root == nullptr) co_return Error{Code::not_found, "the volume was deleted"};
+    u64 leaf = 0;
+    Missing missing = engine_.maps_.next_leaf(*root, block / leaf_blocks, leaf);
+    if (!missing && leaf > block / leaf_blocks) {
+      const bool beyond = leaf >= root->leaves();
+      add(beyond ? end : leaf * leaf_blocks * block_size, false);
+      continue;
+    }
+    const std::span<BlockAt> at(found.data(), count);
+    if (!missing) missing = engine_.maps_.lookup(*root, block, at);
+    if (missing) {
+      Status loaded = co_await engine_.maps_.load(*missing);
+      if (!loaded) co_return loaded.error();
+      continue;
+    }
+    for (u64 i = 0; i < count; ++i) add((block + i + 1) * block_size, static_cast<bool>(at[i].name));
+  }
+  if (extents.size() > count_max) extents.resize(count_max);
+  co_return extents;
+}
+
+}  // namespace brindle

@@ -1,0 +1,149 @@
+// engine_test.cc: the promises of the engine one by one, on a simulated disk.
+#include "model/world.h"
+
+namespace brindle::model {
+namespace {
+
+class EngineTest : public testing::Test {
+ protected:
+  EngineTest() : world({}) { EXPECT_TRUE(world.open()); }
+  u64 live() {
+    world.sync();
+    return world.engine().status().used;
+  }
+  World world;
+};
+
+TEST_F(EngineTest, NewVolumeReadsAsZeroes) {
+  world.create("db", 1 * GiB);
+  EXPECT_EQ(world.read("db", 4095, 3 * 4096), std::string(3 * 4096, '\0'));
+}
+
+TEST_F(EngineTest, ReadsBackWhatWasWrittenAtAnyAlignment) {
+  world.create("db", 16 * MiB);
+  const std::string bytes = pattern(1, 300 * 1000);
+  world.write("db", 12345, bytes);
+  EXPECT_EQ(world.read("db", 12345, bytes.size()), bytes);
+  EXPECT_EQ(world.read("db", 0, 12345), std::string(12345, '\0'));
+}
+
+TEST_F(EngineTest, SurvivesCleanReopenAndKill) {
+  world.create("db", 16 * MiB);
+  const std::string bytes = pattern(2, 64 * KiB);
+  world.write("db", 8192, bytes);
+  world.close();
+  ASSERT_TRUE(world.open());
+  EXPECT_EQ(world.read("db", 8192, bytes.size()), bytes);
+  const std::string more = pattern(3, 64 * KiB);
+  world.write("db", 1 * MiB, more);
+  world.kill();
+  ASSERT_TRUE(world.open());
+  EXPECT_EQ(world.read("db", 8192, bytes.size()), bytes);
+  EXPECT_EQ(world.read("db", 1 * MiB, more.size()), more);
+}
+
+TEST_F(EngineTest, SnapshotKeepsWhatItSawAndCloneGoesItsOwnWay) {
+  world.create("db", 16 * MiB);
+  world.write("db", 0, pattern(1, 8192));
+  world.snapshot("db@one");
+  world.write("db", 4096, pattern(2, 4096));
+  world.clone("db@one", "copy");
+  world.write("copy", 0, pattern(3, 4096));
+  EXPECT_EQ(world.read("db@one", 0, 8192), pattern(1, 8192));
+  EXPECT_EQ(world.read("db", 0, 4096), pattern(1, 8192).substr(0, 4096));
+  EXPECT_EQ(world.read("db", 4096, 4096), pattern(2, 4096));
+  EXPECT_EQ(world.read("copy", 0, 4096), pattern(3, 4096));
+  EXPECT_EQ(world.read("copy", 4096, 4096), pattern(1, 8192).substr(4096));
+}
+
+TEST_F(EngineTest, AllSpaceComesBack) {
+  const u64 empty = live();
+  world.create("db", 64 * MiB);
+  for (u64 i = 0; i < 6; ++i) {
+    world.write("db", i * MiB, pattern(i, 512 * KiB));
+    world.snapshot("db@s" + std::to_string(i));
+  }
+  world.clone("db@s3", "copy");
+  world.write("copy", 0, pattern(9, 256 * KiB));
+  world.clone("copy", "copy2");
+  EXPECT_GT(live(), empty + 3 * MiB);
+  for (const char* name : {"db@s3", "db", "db@s0", "copy", "db@s5", "db@s1", "copy2", "db@s2", "db@s4"}) {
+    world.remove(name);
+  }
+  EXPECT_EQ(live(), empty);
+}
+
+TEST_F(EngineTest, RollbackKeepsNewerSnapshotsAndSavesWhatWas) {
+  world.create("db", 16 * MiB);
+  world.write("db", 0, pattern(1, 4096));
+  world.snapshot("db@one");
+  world.write("db", 0, pattern(2, 4096));
+  world.snapshot("db@two");
+  world.write("db", 0, pattern(3, 4096));
+  std::vector<std::string> to{"db@one"};
+  const auto saved = world.run(world.engine().rollback(std::move(to), false, false));
+  ASSERT_TRUE(saved.ok());
+  EXPECT_EQ(*saved, std::vector<std::string>{"db@before-rollback-1"});
+  EXPECT_EQ(world.read("db", 0, 4096), pattern(1, 4096));
+  EXPECT_EQ(world.read("db@two", 0, 4096), pattern(2, 4096));
+  EXPECT_EQ(world.read("db@before-rollback-1", 0, 4096), pattern(3, 4096));
+}
+
+TEST_F(EngineTest, FullPoolRefusesWritesAndRecoversByDeletion) {
+  world.create("db", 1 * GiB);
+  const auto to = world.handle("db");
+  u64 written = 0;
+  Status status;
+  const std::string bytes = pattern(7, 256 * KiB);
+  for (; written < 80 * MiB; written += bytes.size()) {
+    status = world.run(to->write(written, std::as_bytes(std::span(bytes)), false));
+    if (!status) break;
+  }
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.code(), Code::no_space);
+  EXPECT_GT(written, 32 * MiB);
+  EXPECT_EQ(world.read("db", written - bytes.size(), bytes.size()), bytes);
+  status = world.run(to->discard(0, 32 * MiB, false));
+  EXPECT_TRUE(status);
+  for (u64 at = 0; at < 16 * MiB; at += bytes.size()) {
+    status = world.run(to->write(at, std::as_bytes(std::span(bytes)), false));
+    ASSERT_TRUE(status) << at << " " << status.error().message;
+  }
+}
+
+TEST_F(EngineTest, RefusesBadNamesAndSizesAndChangesNothing) {
+  const auto create = [&](const std::string& name, u64 size) {
+    return world.run(world.engine().volume_create(name, size, {}));
+  };
+  EXPECT_EQ(create("a b", 4096).code(), Code::invalid);
+  EXPECT_EQ(create("a@b", 4096).code(), Code::invalid);
+  EXPECT_EQ(create("a", 0).code(), Code::invalid);
+  EXPECT_EQ(create("a", 4097).code(), Code::invalid);
+  EXPECT_EQ(create("a", 2 * PiB).code(), Code::invalid);
+  world.create("a", 4096);
+  EXPECT_EQ(create("a", 4096).code(), Code::exists);
+  EXPECT_EQ(world.engine().list(false, "").size(), 1u);
+}
+
+TEST_F(EngineTest, AVolumeOf16TiBWorksOnASmallPool) {
+  world.create("big", 16 * TiB);
+  const u64 end = 16 * TiB;
+  world.write("big", end - 8192, pattern(1, 8192));
+  world.write("big", 5 * TiB, pattern(2, 4096));
+  EXPECT_EQ(world.read("big", end - 8192, 8192), pattern(1, 8192));
+  const auto to = world.handle("big");
+  auto extents = world.run(to->extents(0, end, 100));
+  ASSERT_TRUE(extents);
+  ASSERT_EQ(extents->size(), 4u);
+  EXPECT_EQ((*extents)[0].length, 5 * TiB);
+  EXPECT_TRUE((*extents)[1].data);
+  EXPECT_EQ((*extents)[3].length, 8192u);
+  const Status discarded = world.run(to->discard(0, end, false));
+  EXPECT_TRUE(discarded);
+  extents = world.run(to->extents(0, end, 100));
+  ASSERT_TRUE(extents);
+  EXPECT_EQ(extents->size(), 1u);
+}
+
+}  // namespace
+}  // namespace brindle::model

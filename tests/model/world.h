@@ -1,0 +1,75 @@
+// world.h: an engine on a simulated disk, with plain calls that run the simulation until they end.
+//
+// Holds:  after a crash the old engine is left as it lay (its coroutines leak, as in a process that dies), and a new one
+//         opens the same disk.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include "device/sim_device.h"
+#include "runtime/sim_runtime.h"
+#include "volume/core.h"
+
+namespace brindle::model {
+
+struct WorldOptions {
+  u64 seed = 1;
+  u64 pool_size = 64 * MiB;
+  u64 memory_max = 16 * MiB;
+};
+
+class World {
+ public:
+  explicit World(WorldOptions options);
+  ~World();
+
+  /// Opens (and makes, the first time) the pool. Fails as Engine::open.
+  Status open();
+  void close();
+  void kill();
+  void lose_power();
+
+  SimRuntime& runtime() { return *runtime_; }
+  SimDevice& device() { return *device_; }
+  SimDisk& disk() { return disk_; }
+  EngineCore& engine() { return *engine_; }
+  bool is_open() const { return engine_ != nullptr; }
+
+  /// Runs a task to its end and gives its result.
+  template <class T>
+  T run(Task<T> task) {
+    std::optional<T> result;
+    const auto body = [](Task<T> inner, std::optional<T>& out) -> Task<void> {
+      T value = co_await std::move(inner);
+      out.emplace(std::move(value));
+    };
+    runtime_->run(body(std::move(task), result));
+    return std::move(*result);
+  }
+
+  // --- the calls of tests; each expects success
+  std::unique_ptr<Handle> handle(const std::string& name, bool read_only = false);
+  void create(const std::string& name, u64 size);
+  void snapshot(const std::string& name);
+  void clone(const std::string& from, const std::string& to);
+  void remove(const std::string& name);
+  void write(const std::string& name, u64 offset, const std::string& bytes);
+  std::string read(const std::string& name, u64 offset, u64 length);
+  void sync();
+
+ private:
+  void crashed();
+
+  WorldOptions options_;
+  SimDisk disk_;
+  Rng seeds_;
+  std::unique_ptr<SimRuntime> runtime_;
+  std::unique_ptr<SimDevice> device_;
+  std::unique_ptr<EngineCore> engine_;
+  bool made_ = false;
+};
+
+/// Bytes that tell which write they come from.
+std::string pattern(u64 stamp, u64 length);
+
+}  // namespace brindle::model
