@@ -100,6 +100,7 @@ class Maps {
     Link link;             // the page; none: nothing
     Link base;             // where the page is a patch
     PagePtr page, under;   // the two in memory
+    const Gone* gone = nullptr;  // of a branch point: what of all this it let go
   };
   struct Debt {
     u32 entry;  // base_entry: the base of the page, which is a patch
@@ -151,7 +152,7 @@ class Maps {
   Missing step_branch(Root& root);
   Missing visit(Root& root, u64 leaf, const Link& link);
 
-  bool child_has(Root& root, int level, u64 leaf, const Link& link, Missing& missing);
+  bool child_has(Root& root, int level, u64 leaf, const Link& link, bool whole, Missing& missing);
   void mark_rescan(Root& branch, u64 first, u64 end);
   void leave(Root& root);
 

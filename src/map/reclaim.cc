@@ -40,9 +40,12 @@ Task<bool> Maps::reclaim_step() {
   co_return false;
 }
 
-/// Does a child hold this very page at the level? Misses what it would have to look at.
-bool Maps::child_has(Root& root, int level, u64 leaf, const Link& link, Missing& missing) {
+/// Does a child hold this very page at the level, and with `whole` all that is below it too? Misses what it would have
+/// to look at.
+bool Maps::child_has(Root& root, int level, u64 leaf, const Link& link, bool whole, Missing& missing) {
+  const u64 first = round_down(leaf, span_of(level));
   const auto has = [&](Root& child) {
+    if (whole && child.let_go_within(first, first + span_of(level))) return false;
     Link theirs;
     missing = find_link(child, level, leaf, theirs);
     return missing || theirs == link;
@@ -89,7 +92,7 @@ Missing Maps::step_dying(Root& root) {
       if (parent->kind == RootKind::branch) mark_rescan(*parent, leaf, end);
       break;
     }
-    const bool shared = child_has(root, level, leaf, link, missing);
+    const bool shared = child_has(root, level, leaf, link, true, missing);
     if (missing) return missing;
     if (shared) break;
     if (level < 0) {
@@ -118,7 +121,7 @@ Missing Maps::step_dying(Root& root) {
     const Link& node = path[depth - 1];
     Root* const parent = parent_at(root, last);
     if (parent != nullptr && older(node, *parent)) continue;
-    const bool shared = child_has(root, at_level, last, node, missing);
+    const bool shared = child_has(root, at_level, last, node, false, missing);
     if (missing) return missing;
     if (!shared) released.push_back(node);
   }
@@ -167,7 +170,7 @@ Missing Maps::step_branch(Root& root) {
   for (int level = root.height - 1;; --level) {
     end = round_down(leaf, span_of(level)) + span_of(level);
     if (!link) break;
-    const bool shared = child_has(root, level, leaf, link, missing);
+    const bool shared = child_has(root, level, leaf, link, true, missing);
     if (missing) return missing;
     if (shared) break;
     if (level < 0) {
@@ -214,12 +217,19 @@ Missing Maps::visit(Root& root, u64 leaf, const Link& link) {
   std::vector<Held> others;
   Missing missing;
   any_child_at(root, leaf, [&](Root& child) {
+    const auto child_gone = child.gone.find(leaf);
+    const Gone* const let_go_there = child_gone != child.gone.end() ? &child_gone->second : nullptr;
+    if (let_go_there != nullptr && let_go_there->all) return false;
     Link theirs;
     missing = find_link(child, -1, leaf, theirs);
     if (missing || !theirs) return static_cast<bool>(missing);
-    const bool known = std::any_of(others.begin(), others.end(), [&](const Held& held) { return held.link == theirs; });
+    const bool known = let_go_there == nullptr && std::any_of(others.begin(), others.end(), [&](const Held& held) {
+                         return held.gone == nullptr && held.link == theirs;
+                       });
     if (known) return false;
-    missing = hold(theirs, others.emplace_back());
+    Held& held = others.emplace_back();
+    held.gone = let_go_there;
+    missing = hold(theirs, held);
     return static_cast<bool>(missing);
   });
   if (missing) return missing;
@@ -235,8 +245,9 @@ Missing Maps::visit(Root& root, u64 leaf, const Link& link) {
     if (gone.has(entry)) continue;
     const SlotName name = name_of(mine, entry);
     if (!name) continue;
-    const bool kept =
-        std::any_of(others.begin(), others.end(), [&](const Held& held) { return name_of(held, entry) == name; });
+    const bool kept = std::any_of(others.begin(), others.end(), [&](const Held& held) {
+      return (held.gone == nullptr || !held.gone->has(entry)) && name_of(held, entry) == name;
+    });
     if (kept) {
       all = false;
     } else {

@@ -38,12 +38,17 @@ struct Root {
   Root* previous = nullptr;
   u64 children = 0;
 
-  std::unordered_map<u64, Gone> gone;  // by leaf
+  std::map<u64, Gone> gone;            // by leaf
   std::map<u64, u64> rescan;           // of a branch point: ranges of leaves [first, end) to look at
   Root* holder = nullptr;              // of a branch point: the child that last turned out to hold something
   bool queued = false;
 
   bool hidden() const { return kind == RootKind::branch || kind == RootKind::dying; }
+  /// Has it let go of anything in the leaves [first, end)?
+  bool let_go_within(u64 first, u64 end) const {
+    const auto at = gone.lower_bound(first);
+    return at != gone.end() && at->first < end;
+  }
   /// Leaves that the tree has room for.
   u64 leaves() const { return u64{1} << (8 * height); }
 };

@@ -41,6 +41,9 @@ class EngineCore final : public Engine, public PoolClient {
   Task<Status> pool_grow(u64 size) override;
   Task<Result<std::vector<DamageRange>>> scrub(Progress* progress) override;
 
+  /// Data blocks that are allocated, for tests.
+  u64 live_blocks() { return pool_.space().live_blocks(); }
+
   // --- PoolClient
   Task<void> before_seal() override;
   Task<void> seal(u64 number) override;
