@@ -1,0 +1,177 @@
+#include "device/file_device.h"
+
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "base/aligned.h"
+
+namespace brindle {
+
+namespace {
+
+constexpr u64 fill_piece = 1 * MiB;
+constexpr int vectors_max = 1024;  // of one readv or writev: IOV_MAX
+
+Error system_error(const std::string& path, std::string_view what, int number) {
+  const Code code = number == ENOSPC || number == EDQUOT || number == EFBIG ? Code::no_space : Code::io;
+  return {code, fmt::format("{}: {}: {}", path, what, std::strerror(number))};
+}
+
+u64 free_bytes(int fd) {
+  struct statvfs host {};
+  if (fstatvfs(fd, &host) != 0) return 0;
+  return u64{host.f_bavail} * host.f_frsize;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<FileDevice>> FileDevice::open(Reactor& reactor, const std::string& path,
+                                                     FileDeviceOptions options) {
+  std::unique_ptr<FileDevice> device(new FileDevice(reactor, path));
+  int flags = O_CLOEXEC | O_DIRECT | (options.read_only ? O_RDONLY : O_RDWR);
+  if (options.create) flags |= O_CREAT | O_EXCL;
+  device->fd_ = ::open(path.c_str(), flags, 0600);
+  if (device->fd_ < 0 && errno == EINVAL) {
+    // A file system without direct I/O (tmpfs): its cache will do.
+    device->fd_ = ::open(path.c_str(), (flags & ~(O_DIRECT | O_EXCL)), 0600);
+  }
+  if (device->fd_ < 0) return system_error(path, "cannot be opened", errno);
+  if (flock(device->fd_, LOCK_EX | LOCK_NB) != 0) {
+    return Error{Code::busy, fmt::format("{}: another daemon has this pool open", path)};
+  }
+  struct stat what {};
+  if (fstat(device->fd_, &what) != 0) return system_error(path, "stat", errno);
+  if (S_ISBLK(what.st_mode)) {
+    device->block_device_ = true;
+    u64 bytes = 0;
+    if (ioctl(device->fd_, BLKGETSIZE64, &bytes) != 0) return system_error(path, "its size", errno);
+    device->size_ = device->size_max_ = round_down(bytes, block_size);
+    return device;
+  }
+  if (!S_ISREG(what.st_mode)) return Error{Code::invalid, fmt::format("{}: neither a file nor a block device", path)};
+  device->size_ = round_down(static_cast<u64>(what.st_size), block_size);
+  device->size_max_ = std::max(device->size_, round_down(options.size_max, block_size));
+  if (options.size_max == 0) {
+    const u64 has = static_cast<u64>(what.st_blocks) * 512 + free_bytes(device->fd_);
+    device->size_max_ = std::max(device->size_, round_down(has - has / 10, block_size));
+  }
+  return device;
+}
+
+FileDevice::~FileDevice() {
+  if (fd_ >= 0) close(fd_);
+}
+
+Status FileDevice::error(std::string_view what, int result) const { return system_error(path_, what, -result); }
+
+Result<std::vector<std::byte>> FileDevice::peek(u64 bytes) const {
+  AlignedBuffer buffer(bytes);
+  const ssize_t got = pread(fd_, buffer.data(), buffer.size(), 0);
+  if (got < 0) return system_error(path_, "read", errno);
+  return std::vector<std::byte>(buffer.data(), buffer.data() + std::min<u64>(static_cast<u64>(got), bytes));
+}
+
+namespace {
+
+/// Moves past `done` bytes.
+void advance(std::vector<iovec>& vectors, u64 done) {
+  size_t whole = 0;
+  while (whole < vectors.size() && done >= vectors[whole].iov_len) done -= vectors[whole++].iov_len;
+  vectors.erase(vectors.begin(), vectors.begin() + static_cast<std::ptrdiff_t>(whole));
+  if (done > 0) {
+    vectors[0].iov_base = static_cast<std::byte*>(vectors[0].iov_base) + done;
+    vectors[0].iov_len -= done;
+  }
+}
+
+u64 total(std::span<const iovec> vectors) {
+  u64 bytes = 0;
+  for (const iovec& vector : vectors) bytes += vector.iov_len;
+  return bytes;
+}
+
+}  // namespace
+
+Task<Status> FileDevice::read(u64 offset, std::span<const iovec> into) {
+  if (into.size() <= vectors_max) {
+    const int got = co_await reactor_.readv(fd_, into, offset);
+    if (got >= 0 && static_cast<u64>(got) == total(into)) co_return Status{};
+    if (got < 0 && got != -EINTR && got != -EAGAIN) co_return error("read", got);
+  }
+  std::vector<iovec> left(into.begin(), into.end());
+  while (!left.empty()) {
+    const std::span<const iovec> part(left.data(), std::min<size_t>(left.size(), vectors_max));
+    const int got = co_await reactor_.readv(fd_, part, offset);
+    if (got == -EINTR || got == -EAGAIN) continue;
+    if (got < 0) co_return error("read", got);
+    if (got == 0) co_return Error{Code::io, fmt::format("{}: it ends at byte {}: it was cut short", path_, offset)};
+    offset += static_cast<u64>(got);
+    advance(left, static_cast<u64>(got));
+  }
+  co_return Status{};
+}
+
+Task<Status> FileDevice::write(u64 offset, std::span<const iovec> from) {
+  if (from.size() <= vectors_max) {
+    const int put = co_await reactor_.writev(fd_, from, offset);
+    if (put >= 0 && static_cast<u64>(put) == total(from)) co_return Status{};
+    if (put < 0 && put != -EINTR && put != -EAGAIN) co_return error("write", put);
+  }
+  std::vector<iovec> left(from.begin(), from.end());
+  while (!left.empty()) {
+    const std::span<const iovec> part(left.data(), std::min<size_t>(left.size(), vectors_max));
+    const int put = co_await reactor_.writev(fd_, part, offset);
+    if (put == -EINTR || put == -EAGAIN) continue;
+    if (put < 0) co_return error("write", put);
+    if (put == 0) co_return Error{Code::io, fmt::format("{}: write: nothing was written", path_)};
+    offset += static_cast<u64>(put);
+    advance(left, static_cast<u64>(put));
+  }
+  co_return Status{};
+}
+
+Task<Status> FileDevice::flush() {
+  const int result = co_await reactor_.fdatasync(fd_);
+  if (result < 0) co_return error("flush", result);
+  co_return Status{};
+}
+
+Task<Status> FileDevice::punch(u64 offset, u64 length) {
+  const int result = co_await reactor_.fallocate(fd_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
+  if (result < 0) co_return error("punch", result);
+  co_return Status{};
+}
+
+Task<Status> FileDevice::fill(u64 offset, u64 length) {
+  CHECK(offset + length <= size_max_);
+  AlignedBuffer zeroes(std::min(length, fill_piece));
+  zeroes.clear();
+  for (u64 done = 0; done < length; done += zeroes.size()) {
+    const iovec piece{zeroes.data(), std::min(length - done, zeroes.size())};
+    const std::span<const iovec> from(&piece, 1);
+    if (auto status = co_await write(offset + done, from); !status) co_return status;
+  }
+  if (auto status = co_await flush(); !status) co_return status;
+  size_ = std::max(size_, offset + length);
+  co_return Status{};
+}
+
+Status FileDevice::set_size_max(u64 bytes) {
+  if (block_device_) return Error{Code::invalid, fmt::format("{}: a block device is as large as it is", path_)};
+  size_max_ = std::max(size_, round_down(bytes, block_size));
+  return {};
+}
+
+}  // namespace brindle
