@@ -1,5 +1,6 @@
 #include "format/page.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace brindle {
@@ -133,14 +134,20 @@ std::vector<std::byte> encode_patch(u64 birth, const PatchData& patch) {
 Result<PatchData> decode_patch(Bytes bytes, u64 birth) {
   Reader from(bytes);
   PageHeader header;
-  if (!read_header(from, PageKind::patch, birth, header)) return senseless;
+  if (!read_header(from, PageKind::patch, birth, header) || from.left() < page_ref_size) return senseless;
   PatchData patch;
+  const bool has_base = std::any_of(bytes.begin() + sizeof header, bytes.begin() + sizeof header + page_ref_size,
+                                    [](std::byte byte) { return byte != std::byte{0}; });
   patch.base = decode_page_ref(from);
+  if (has_base && !patch.base) return senseless;
   patch.has = from.get<decltype(patch.has)>();
   u32 bits = 0;
   for (u64 word : patch.has) bits += static_cast<u32>(std::popcount(word));
-  if (!from.ok() || patch.base.kind == PageKind::none || patch.base.kind == PageKind::node || bits != header.count) return senseless;
-  for (u32 i = 0; i < bits; ++i) patch.names.push_back(from.get<SlotName>());
+  if (!from.ok() || patch.base.kind == PageKind::node || bits != header.count) return senseless;
+  for (u32 i = 0; i < bits; ++i) {
+    patch.names.push_back(from.get<SlotName>());
+    if (!patch.base && !patch.names.back()) return senseless;
+  }
   for (u32 i = 0; i < bits; ++i) patch.crcs.push_back(from.get<u32>());
   if (!from.done()) return senseless;
   return patch;
