@@ -170,7 +170,8 @@ void Reactor::run() {
     CPU_SET(static_cast<unsigned>(options_.core), &cores);
     sched_setaffinity(0, sizeof cores, &cores);  // a core that is not ours to have: run anywhere
   }
-  if (deferred_) io_uring_enable_rings(&ring_);
+  // By number: liburing 2.3 declares a call for this, and its shared library does not have it.
+  if (deferred_) CHECK(io_uring_register(static_cast<unsigned>(ring_.ring_fd), IORING_REGISTER_ENABLE_RINGS, nullptr, 0) == 0);
   arm_wake();
   u64 last_work_ns = now_ns();
   while (!stopping_.load() || !ready_.empty()) {
