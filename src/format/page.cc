@@ -1,5 +1,6 @@
 #include "format/page.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace brindle {
@@ -146,9 +147,11 @@ Result<PatchData> decode_patch(Bytes bytes, u64 birth) {
   patch.has = from.get<decltype(patch.has)>();
   u32 bits = 0;
   for (u64 word : patch.has) bits += static_cast<u32>(std::popcount(word));
-  const bool over_leaf = patch.base.kind == PageKind::leaf || patch.base.kind == PageKind::patch;
-  if (!from.ok() || !over_leaf || bits != header.count) return senseless;
-  for (u32 i = 0; i < bits; ++i) patch.names.push_back(from.get<SlotName>());
+  if (!from.ok() || patch.base.kind == PageKind::node || bits != header.count) return senseless;
+  for (u32 i = 0; i < bits; ++i) {
+    patch.names.push_back(from.get<SlotName>());
+    if (!patch.base && !patch.names.back()) return senseless;
+  }
   for (u32 i = 0; i < bits; ++i) patch.crcs.push_back(from.get<u32>());
   if (!from.done()) return senseless;
   return patch;
