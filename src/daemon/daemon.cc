@@ -5,10 +5,28 @@
 #include <spdlog/spdlog.h>
 
 #include "base/names.h"
+#include "control/listen.h"
 #include "daemon/notify.h"
 #include "daemon/version.h"
 
 namespace brindle::daemon {
+
+namespace {
+
+/// ":10809" is a port of this machine's own.
+std::string with_host(const std::string& address) {
+  auto where = control::parse_host_port(address);
+  if (!where) return address;
+  const bool brackets = where->host.find(':') != std::string::npos;
+  return fmt::format("{}{}{}:{}", brackets ? "[" : "", where->host, brackets ? "]" : "", where->port);
+}
+
+Task<Status> close_nbd(nbd::Server& server) {
+  co_await server.close();
+  co_return Status{};
+}
+
+}  // namespace
 
 Result<std::unique_ptr<Daemon>> Daemon::start(const Options& options) {
   if (options.pools.size() > 1) {
@@ -72,8 +90,20 @@ Status Daemon::open_engine(const Options& options) {
 }
 
 Status Daemon::listen(const Options& options) {
+  nbd::ServerOptions nbd_options;
+  nbd_options.unix_path = state_->nbd_socket();
+  if (!options.nbd.empty()) nbd_options.tcp.push_back(with_host(options.nbd));
+  std::vector<Reactor*> reactors;
+  for (const Core& core : cores_) reactors.push_back(core.reactor.get());
+  auto exports = ask_blocking(home(), [&] { return nbd::Server::listen(*engine_, home(), reactors, nbd_options); });
+  if (!exports) return Error{exports.code(), "NBD: " + exports.error().message};
+  nbd_ = std::move(exports).value();
+  nbd_addresses_ = nbd_->addresses();
+  for (const std::string& address : nbd_addresses_) spdlog::info("NBD on {}", address);
+
   control::About about;
   about.version = version_text;
+  about.nbd = [this] { return control::NbdStatus{nbd_->connections(), nbd_addresses_}; };
   api_ = std::make_unique<control::Api>(*engine_, home(), about);
   const auto handler = [this](const control::Request& request, bool over_tcp) { return api_->handle(request, over_tcp); };
   auto server = control::Server::start({state_->control_socket(), options.http}, handler);
@@ -84,7 +114,8 @@ Status Daemon::listen(const Options& options) {
 }
 
 std::string Daemon::ready_line() const {
-  return fmt::format("ready: pool {}, {}", pool_->device().name(), fmt::join(control_->addresses(), ", "));
+  return fmt::format("ready: pool {}, control {}, NBD {}", pool_->device().name(), fmt::join(control_->addresses(), ", "),
+                     fmt::join(nbd_addresses_, ", "));
 }
 
 Status Daemon::stop() {
@@ -92,12 +123,13 @@ Status Daemon::stop() {
   stopped_ = true;
   Status status;
   if (control_) control_->refuse();
+  if (nbd_) static_cast<void>(call_blocking(home(), [this] { return close_nbd(*nbd_); }).ok());
   if (engine_) status = call_blocking(home(), [this] { return engine_->close(); });
   if (api_) api_->close();
   if (control_) control_->close();
   control_.reset();
   api_.reset();
-  if (engine_) ask_blocking(home(), [this] { return engine_.reset(), true; });
+  if (engine_) ask_blocking(home(), [this] { return nbd_.reset(), engine_.reset(), true; });
   for (Core& core : cores_) {
     if (!core.thread.joinable()) continue;
     core.reactor->stop();

@@ -16,6 +16,7 @@
 #include "daemon/pool_file.h"
 #include "daemon/state_folder.h"
 #include "runtime/reactor.h"
+#include "serve/nbd/server.h"
 #include "volume/engine.h"
 
 namespace brindle::daemon {
@@ -48,6 +49,8 @@ class Daemon {
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<control::Api> api_;
   std::unique_ptr<control::Server> control_;
+  std::unique_ptr<nbd::Server> nbd_;
+  std::vector<std::string> nbd_addresses_;
   bool stopped_ = false;
 };
 

@@ -105,6 +105,10 @@ Status PoolFile::look(const Options& options, bool& is_pool) {
     return Error{why->code, fmt::format("{}: {}", pool_text(path_), why->message)};
   }
   is_pool = true;
+  if (device_->size() < superblock_b_offset + block_size) {
+    return refused(Code::corrupt, path_, fmt::format("the pool was cut short: {} bytes are left", device_->size()),
+                   "restore it from a copy; it was left as it is");
+  }
   const u64 size = best->chunk_size > 0 ? round_down(best->size_max, best->chunk_size) : 0;
   if (options.pool_size && *options.pool_size < size) {
     return refused(Code::invalid, path_, fmt::format("it may grow to {} bytes, and --pool-size {} is less", size, *options.pool_size),

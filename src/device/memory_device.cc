@@ -1,17 +1,26 @@
 #include "device/memory_device.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <new>
 
 namespace brindle {
 
+void MemoryDevice::Free::operator()(std::byte* bytes) const { std::free(bytes); }
+
 std::byte* MemoryDevice::chunk(u64 index) {
   if (index >= chunks_.size()) chunks_.resize(index + 1);
-  if (chunks_[index].size() == 0) {
-    chunks_[index] = AlignedBuffer(chunk_bytes);
-    chunks_[index].clear();
+  if (!chunks_[index]) {
+    auto* const bytes = static_cast<std::byte*>(std::aligned_alloc(chunk_bytes, chunk_bytes));
+    if (bytes == nullptr) throw std::bad_alloc();
+    madvise(bytes, chunk_bytes, MADV_HUGEPAGE);
+    std::memset(bytes, 0, chunk_bytes);
+    chunks_[index].reset(bytes);
   }
-  return chunks_[index].data();
+  return chunks_[index].get();
 }
 
 Task<Status> MemoryDevice::read(u64 offset, std::span<const iovec> into) {
@@ -21,8 +30,8 @@ Task<Status> MemoryDevice::read(u64 offset, std::span<const iovec> into) {
       const u64 index = offset / chunk_bytes;
       const u64 within = offset % chunk_bytes;
       const u64 size = std::min(left, chunk_bytes - within);
-      if (index < chunks_.size() && chunks_[index].size() > 0) {
-        std::memcpy(to, chunks_[index].data() + within, size);
+      if (index < chunks_.size() && chunks_[index]) {
+        std::memcpy(to, chunks_[index].get() + within, size);
       } else {
         std::memset(to, 0, size);
       }
@@ -54,7 +63,7 @@ Task<Status> MemoryDevice::flush() { co_return Status{}; }
 
 Task<Status> MemoryDevice::punch(u64 offset, u64 length) {
   const u64 end = std::min((offset + length) / chunk_bytes, u64{chunks_.size()});
-  for (u64 index = div_up(offset, chunk_bytes); index < end; ++index) chunks_[index] = {};
+  for (u64 index = div_up(offset, chunk_bytes); index < end; ++index) chunks_[index].reset();
   co_return Status{};
 }
 
@@ -65,7 +74,7 @@ Task<Status> MemoryDevice::fill(u64 offset, u64 length) {
     const u64 within = at % chunk_bytes;
     const u64 size = std::min(offset + length - at, chunk_bytes - within);
     const u64 index = at / chunk_bytes;
-    if (index < chunks_.size() && chunks_[index].size() > 0) std::memset(chunks_[index].data() + within, 0, size);
+    if (index < chunks_.size() && chunks_[index]) std::memset(chunks_[index].get() + within, 0, size);
     at += size;
   }
   size_ = std::max(size_, offset + length);

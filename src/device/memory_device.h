@@ -1,13 +1,14 @@
 // memory_device.h: a pool in memory, for tests and for measuring what is not the disk.
 //
 // Holds:  1. Every call completes at once; nothing survives the device.
-//         2. Memory is taken a chunk at a time when it is first written, and given back by `punch`.
+//         2. Memory is taken a chunk at a time when it is first written, and given back by a `punch` of all of it. A chunk is
+//            a huge page where the system has one: the page faults of small ones would be most of what is measured.
 // Caller: the thread of whoever opened the pool.
 #pragma once
 
+#include <memory>
 #include <vector>
 
-#include "base/aligned.h"
 #include "device/device.h"
 
 namespace brindle {
@@ -27,12 +28,15 @@ class MemoryDevice final : public Device {
   std::string name() const override { return "memory"; }
 
  private:
-  static constexpr u64 chunk_bytes = 256 * KiB;
+  static constexpr u64 chunk_bytes = 2 * MiB;
+  struct Free {
+    void operator()(std::byte* bytes) const;
+  };
   std::byte* chunk(u64 index);
 
   u64 size_ = 0;
   u64 size_max_;
-  std::vector<AlignedBuffer> chunks_;
+  std::vector<std::unique_ptr<std::byte, Free>> chunks_;
 };
 
 }  // namespace brindle

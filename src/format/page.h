@@ -5,8 +5,8 @@
 //         2. Pages are packed into slots of 128 bytes; a reference gives the exact length.
 //
 //   leaf    header, then runs {first entry, count, first name}, or all 512 names; then a checksum for each block held
-//   patch   header, the base's reference, a bitmap of 512 bits, then a name and a checksum for each bit; name 0 hides.
-//           Without a base (all zero) it is a leaf with few blocks, and hides nothing.
+//   patch   header, the base's reference, a bitmap of 512 bits, then the names, then the checksums, one for each bit;
+//           name 0 hides. Without a base (24 zero bytes) it is a leaf with few blocks, and hides nothing.
 //   node    header, a bitmap of 256 bits, then a reference for each bit
 #pragma once
 
@@ -37,6 +37,7 @@ inline constexpr u64 page_ref_size = 24;
 inline constexpr u64 page_length_max = 16 * KiB;
 
 void encode_page_ref(Writer& to, const PageRef& ref);
+/// 24 zero bytes are none; on nonsense the reader fails.
 PageRef decode_page_ref(Reader& from);
 
 struct LeafData {

@@ -331,7 +331,7 @@ Status Maps::load_roots(Bytes bytes) {
   Reader from(bytes);
   while (from.left() > 0) {
     const RootRecord record = decode_root(from);
-    if (!from.ok() || record.id == 0 || record.height == 0 || record.height > 5 || find(record.id) != nullptr) {
+    if (!from.ok() || record.height == 0 || record.height > 5 || find(record.id) != nullptr) {
       return Error{Code::corrupt, "the table of roots makes no sense"};
     }
     auto root = std::make_unique<Root>();

@@ -28,7 +28,7 @@ void set(std::vector<u64>& bitmap, u64 at, bool on) {
 std::vector<u64> Pool::victims() const {
   std::vector<std::pair<u64, u64>> candidates;  // live bytes, chunk
   for (u64 chunk = 1; chunk < space_.chunks_made(); ++chunk) {
-    if (space_.use(chunk) != ChunkUse::segments) continue;
+    if (space_.use(chunk) != ChunkUse::segments || unreadable_.contains(chunk)) continue;
     const auto& residents = space_.residents(chunk);
     const bool quiet = std::all_of(residents.begin(), residents.end(), [&](const Segment* segment) {
       return !segment->open && !segment->retired && segment->last_batch < durable_number_;
@@ -45,7 +45,7 @@ std::vector<u64> Pool::victims() const {
     // Targets are left with a little waste at their ends.
     live += bytes + bytes / 32 + block_size;
     const u64 targets = div_up(live, chunk_size);
-    if (chosen.size() == victims_max || (targets > targets_max && targets + kept_from_compaction > space_.free_chunks())) {
+    if (chosen.size() == victims_max || (targets > targets_max && targets + kept_from_compaction > space_.written_free())) {
       break;
     }
     chosen.push_back(chunk);
@@ -70,6 +70,7 @@ Task<bool> Pool::compact() {
     for (u64 chunk : chosen) {
       if (stopping_ || latched_) break;
       const Status status = co_await evacuate(chunk, to);
+      if (!status && unreadable_.contains(chunk)) continue;
       if (!status) break;
       moved = true;
       ++counters_.compacted_chunks;
@@ -150,7 +151,10 @@ Task<Status> Pool::evacuate_segment(Segment& segment, u64 chunk, ChunkWriter& to
       }
       const u64 begin = round_down(*from, block_size);
       const MutBytes into = buffer.span().first(round_up(*from + run * slot_bytes, block_size) - begin);
-      if (auto status = co_await device_.read(begin, into); !status) co_return status;
+      if (auto status = co_await device_.read(begin, into); !status) {
+        unreadable_.insert(chunk);  // it stays where it is, and others are tried
+        co_return status;
+      }
       bool other_chunk = false;
       if (record.kind == SegmentKind::data) {
         auto moved = co_await to.reserve(run * slot_bytes);

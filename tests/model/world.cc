@@ -4,7 +4,7 @@
 
 namespace brindle::model {
 
-World::World(WorldOptions options) : options_(options), disk_(options.pool_size), seeds_(options.seed) {}
+World::World(WorldOptions options) : options_(options), disk_(options.pool_size), seeds_(options.seed), verify_dice_(options.seed) {}
 
 World::~World() {
   if (engine_) close();
@@ -27,6 +27,7 @@ void World::close() {
   engine_.reset();
   device_.reset();
   runtime_.reset();
+  left();
 }
 
 void World::crashed() {
@@ -39,11 +40,36 @@ void World::crashed() {
 void World::kill() {
   device_->kill();
   crashed();
+  left();
 }
 
 void World::lose_power() {
   device_->lose_power();
   crashed();
+  left();
+}
+
+Result<CheckReport> World::verify(VerifyOptions options) {
+  SimRuntime runtime(1);
+  SimDevice device(runtime, disk_, 1);
+  std::optional<Result<CheckReport>> out;
+  const auto body = [](Runtime& on, Device& of, VerifyOptions how, std::optional<Result<CheckReport>>& to) -> Task<void> {
+    auto report = co_await brindle::verify(on, of, how, nullptr);
+    to.emplace(std::move(report));
+  };
+  runtime.run(body(runtime, device, options, out));
+  return std::move(*out);
+}
+
+/// No engine has the disk open: the oracle looks at it.
+void World::left() {
+  if (!made_ || options_.verify_one_in == 0 || !verify_dice_.one_in(options_.verify_one_in)) return;
+  const auto report = verify();
+  ASSERT_TRUE(report) << report.error().message;
+  for (const CheckDamage& damage : report->damage) {
+    ADD_FAILURE() << "the verifier: " << damage.kind << " of '" << damage.volume << "' at " << damage.offset << " + "
+                  << damage.length << ": " << damage.note;
+  }
 }
 
 std::unique_ptr<Handle> World::handle(const std::string& name, bool read_only) {
