@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cerrno>
+#include <semaphore>
 
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -29,6 +30,10 @@ constexpr auto body_time = std::chrono::seconds(30);
 constexpr auto stuck_time = std::chrono::seconds(20);   // that a client takes nothing of an answer
 constexpr auto linger_time = std::chrono::seconds(2);   // for a refused client to stop sending
 constexpr u64 linger_bytes_max = 64 * MiB;
+constexpr u64 long_body = 1 * MiB;
+
+/// Bodies that may be long, and are in memory together.
+std::counting_semaphore<4> long_bodies{4};
 
 /// A socket as the HTTP library sees a stream: reads and writes fail once their time is up.
 class TimedStream {
@@ -209,6 +214,10 @@ Connection::Got Connection::read(Request& request, Answer& answer, const std::fu
   if (error == boost::asio::error::timed_out) return refuse(408, "the request did not come in time");
   if (error) return refuse(400, fmt::format("this is not an HTTP request: {}", error.message()));
   state.chunks = parser.get().version() >= 11;
+  if (parser.chunked() || (parser.content_length() && *parser.content_length() > long_body)) {
+    if (!long_bodies.try_acquire_for(body_time)) return refuse(503, "too many long requests at a time: try again");
+    request.permit = std::shared_ptr<void>(nullptr, [](void*) { long_bodies.release(); });
+  }
   if (beast::iequals(parser.get()[http::field::expect], "100-continue") &&
       !state.stream.write_all("HTTP/1.1 100 Continue\r\n\r\n")) {
     return Got::nothing;
@@ -223,7 +232,8 @@ Connection::Got Connection::read(Request& request, Answer& answer, const std::fu
   if (error) return refuse(400, fmt::format("the request's body is malformed: {}", error.message()));
   const auto& message = parser.get();
   const auto header = [&](http::field field) { return std::string(message[field]); };
-  state.keep_alive = message.keep_alive();
+  // No path takes HEAD, and its answer must have no body: with the end of the connection the error is clear.
+  state.keep_alive = message.keep_alive() && message.method() != http::verb::head;
   request.method = std::string(message.method_string());
   request.content_type = header(http::field::content_type);
   request.host = header(http::field::host);

@@ -1,6 +1,7 @@
 // http.h: HTTP/1.1 over one connected socket: a request in, an answer out, each with a time by which it must be done.
 //
 // Holds:  1. What a client sends is bounded: 16 KiB of headers, 16 MiB of body; what it makes us wait is bounded too.
+//            Bodies of more than 1 MiB are read a few at a time, whatever the number of connections.
 //         2. An answer that is made piece by piece is sent piece by piece, so a long list is never whole in memory.
 // Caller: the connection's own thread; every call may block until its time is up.
 #pragma once
@@ -30,6 +31,7 @@ struct Request {
   std::string host;
   std::string origin;
   std::string body;
+  std::shared_ptr<void> permit;  // of a long body: one of few that there are at a time
 };
 
 struct Answer {

@@ -22,6 +22,16 @@ namespace {
 constexpr auto end_time = std::chrono::seconds(2);            // for the last answers to be taken
 constexpr auto no_descriptors_time = std::chrono::milliseconds(100);  // to wait for one when the process has none left
 
+/// Pieces of an answer are made while it is sent.
+bool send(Connection& connection, Answer& answer, bool last) {
+  try {
+    return connection.write(answer, last);
+  } catch (const std::exception& error) {
+    spdlog::error("control: an answer was cut short: {}", error.what());
+    return false;
+  }
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Server>> Server::start(ServerOptions options, Handler handler) {
@@ -122,15 +132,23 @@ void Server::serve(u64 id, int fd, bool over_tcp) {
     for (bool more = true; more;) {
       Request request;
       Answer answer;
-      const auto got = connection.read(request, answer, begin);
+      auto got = Connection::Got::refused;
+      try {
+        got = connection.read(request, answer, begin);
+        if (got == Connection::Got::request) answer = handler_(request, over_tcp);
+      } catch (const std::exception& error) {  // no memory
+        spdlog::error("control: a request was not served: {}", error.what());
+        answer = problem({Code::io, error.what()});
+        got = Connection::Got::refused;
+      }
       if (got == Connection::Got::nothing) break;
-      if (got == Connection::Got::request) answer = handler_(request, over_tcp);
+      request = Request();
       bool last = got == Connection::Got::refused;
       {
         const std::lock_guard lock(mutex_);
         last = last || refusing_;
       }
-      more = connection.write(answer, last);
+      more = send(connection, answer, last);
       if (got == Connection::Got::refused) connection.linger();
       const std::lock_guard lock(mutex_);
       clients_[id].idle = true;

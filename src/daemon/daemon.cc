@@ -1,5 +1,7 @@
 #include "daemon/daemon.h"
 
+#include <filesystem>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
@@ -62,7 +64,8 @@ Status Daemon::start_cores(const Options& options) {
 
 Status Daemon::open_engine(const Options& options) {
   const bool is_default = options.pools.empty();
-  const std::string path = is_default ? state_->pool() : options.pools.front();
+  const std::string given = is_default ? state_->pool() : options.pools.front();
+  const std::string path = std::filesystem::absolute(given).lexically_normal().string();
   auto pool = PoolFile::open(home(), path, is_default, options);
   if (!pool) return pool.error();
   pool_ = std::move(pool).value();
@@ -72,7 +75,7 @@ Status Daemon::open_engine(const Options& options) {
   auto opened = call_blocking(home(), [&] { return Engine::open(home(), pool_->device(), engine_options); });
   if (!opened) return Error{opened.code(), fmt::format("pool {}: {}", path, opened.error().message)};
   engine_ = std::move(opened).value();
-  pool_->keep();
+  if (auto status = pool_->keep(); !status) return status;
   PoolStatus status = ask_blocking(home(), [this] { return engine_->status(); });
   if (options.pool_size && *options.pool_size > status.size) {
     const Status grown = call_blocking(home(), [&] { return engine_->pool_grow(*options.pool_size); });

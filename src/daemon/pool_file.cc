@@ -6,6 +6,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -30,8 +32,14 @@ Error cannot_open(const std::string& path, int number) {
   if (number == EROFS) what_to_do = "its file system is read-only, so remount it, or name another";
   if (number == ENOENT || number == ENOTDIR) what_to_do = "make its folder first";
   if (number == ENOSPC || number == EDQUOT) what_to_do = "make room on its file system";
+  if (number == EEXIST) what_to_do = "another was made meanwhile, so start again";
   if (number == EBUSY) what_to_do = "unmount it, or stop what uses it";
   return refused(Code::io, path, fmt::format("it cannot be opened for writing: {}", std::strerror(number)), what_to_do);
+}
+
+std::string folder_of(const std::string& path) {
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  return folder.empty() ? "." : folder;
 }
 
 }  // namespace
@@ -61,11 +69,30 @@ Result<std::unique_ptr<PoolFile>> PoolFile::open(Reactor& home, const std::strin
 PoolFile::~PoolFile() {
   if (made_) unlink(path_.c_str());
   device_.reset();
-  if (exclusive_fd_ >= 0) close(exclusive_fd_);
+  for (int fd : {exclusive_fd_, unnamed_fd_}) {
+    if (fd >= 0) close(fd);
+  }
 }
 
-Status PoolFile::open_device(Reactor& home, FileDeviceOptions options) {
-  auto device = FileDevice::open(home, path_, options);
+Status PoolFile::keep() {
+  if (unnamed_fd_ < 0 && !made_) return {};
+  if (unnamed_fd_ >= 0) {
+    const std::string from = fmt::format("/proc/self/fd/{}", unnamed_fd_);
+    if (linkat(AT_FDCWD, from.c_str(), AT_FDCWD, path_.c_str(), AT_SYMLINK_FOLLOW) != 0) return cannot_open(path_, errno);
+    close(std::exchange(unnamed_fd_, -1));
+  }
+  made_ = false;
+  const std::string folder = folder_of(path_);
+  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool durable = fd >= 0 && fsync(fd) == 0;
+  const int number = errno;
+  if (fd >= 0) close(fd);
+  if (durable || number == EINVAL) return {};  // some file systems have no such thing as syncing a folder
+  return refused(Code::io, path_, fmt::format("its folder cannot be made durable: {}", std::strerror(number)), "look at the disk");
+}
+
+Status PoolFile::open_device(Reactor& home, const std::string& path, FileDeviceOptions options) {
+  auto device = FileDevice::open(home, path, options);
   if (!device) {
     if (device.code() != Code::busy) return Error{device.code(), "pool " + device.error().message};
     return refused(Code::busy, path_, "another brindled has it open", "stop that one, or name another pool");
@@ -75,15 +102,18 @@ Status PoolFile::open_device(Reactor& home, FileDeviceOptions options) {
 }
 
 Status PoolFile::make_file(Reactor& home, const Options& options) {
-  // Tried by hand first: the kernel's reason says more than that the device could not be opened.
+  is_new_ = true;
+  FileDeviceOptions device_options;
+  device_options.size_max = options.pool_size.value_or(0);
+  device_options.name = path_;
+  unnamed_fd_ = ::open(folder_of(path_).c_str(), O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+  if (unnamed_fd_ >= 0) return open_device(home, fmt::format("/proc/self/fd/{}", unnamed_fd_), device_options);
+  // Some file systems have no files without a name.
   const int fd = ::open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) return cannot_open(path_, errno);
   close(fd);
   made_ = true;
-  is_new_ = true;
-  FileDeviceOptions device_options;
-  device_options.size_max = options.pool_size.value_or(0);
-  return open_device(home, device_options);
+  return open_device(home, path_, device_options);
 }
 
 /// Whether a pool is there. Fails when one is there that this build or these options do not go with.
@@ -123,7 +153,7 @@ Status PoolFile::open_file(Reactor& home, const Options& options) {
   close(fd);
   FileDeviceOptions device_options;
   device_options.size_max = options.pool_size.value_or(0);
-  if (auto status = open_device(home, device_options); !status) return status;
+  if (auto status = open_device(home, path_, device_options); !status) return status;
   struct stat there {};
   if (stat(path_.c_str(), &there) == 0 && there.st_size == 0) {
     return refused(Code::invalid, path_, "the file is empty, and a file that is there never becomes a pool",
@@ -142,7 +172,7 @@ Status PoolFile::open_block(Reactor& home, const Options& options) {
   if (options.pool_size) {
     return refused(Code::invalid, path_, "a block device is as large as it is", "leave --pool-size out");
   }
-  if (auto status = open_device(home, {}); !status) return status;
+  if (auto status = open_device(home, path_, {}); !status) return status;
   bool is_pool = false;
   const Status looked = look(options, is_pool);
   if (is_pool && looked) return {};

@@ -24,22 +24,23 @@ class PoolFile {
   Device& device() { return *device_; }
   /// A new pool is to be laid on it.
   bool is_new() const { return is_new_; }
-  /// The pool is open and stays: a file that was made for it is kept.
-  void keep() { made_ = false; }
+  /// The pool is whole: a file that was made for it gets its name now, so that who is killed before leaves nothing behind.
+  Status keep();
 
  private:
   explicit PoolFile(std::string path) : path_(std::move(path)) {}
   Status open_block(Reactor& home, const Options& options);
   Status open_file(Reactor& home, const Options& options);
   Status make_file(Reactor& home, const Options& options);
-  Status open_device(Reactor& home, FileDeviceOptions options);
+  Status open_device(Reactor& home, const std::string& path, FileDeviceOptions options);
   Status look(const Options& options, bool& is_pool);
 
   std::string path_;
   std::unique_ptr<FileDevice> device_;
   int exclusive_fd_ = -1;  // of a block device: so that nobody mounts it
   bool is_new_ = false;
-  bool made_ = false;      // to be removed again if it does not become a pool
+  int unnamed_fd_ = -1;    // of a new file that has no name yet
+  bool made_ = false;      // a new file with its name, to be removed again if it does not become a pool
 };
 
 }  // namespace brindle::daemon

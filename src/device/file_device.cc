@@ -48,6 +48,7 @@ Result<std::unique_ptr<FileDevice>> FileDevice::open(Reactor& reactor, const std
     device->fd_ = ::open(path.c_str(), (flags & ~(O_DIRECT | O_EXCL)), 0600);
   }
   if (device->fd_ < 0) return system_error(path, "cannot be opened", errno);
+  if (!options.name.empty()) device->path_ = options.name;
   if (flock(device->fd_, LOCK_EX | LOCK_NB) != 0) {
     return Error{Code::busy, fmt::format("{}: another daemon has this pool open", path)};
   }

@@ -15,6 +15,7 @@ namespace brindle {
 struct FileDeviceOptions {
   bool create = false;     // the file must not be there yet, and is made
   bool read_only = false;
+  std::string name;        // for messages; the path where it is empty
   u64 size_max = 0;        // of a file: the limit that it grows to; 0: what the file system has free, less a tenth
 };
 
