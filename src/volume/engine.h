@@ -192,6 +192,9 @@ class Engine {
   /// Checkpoints, finishes all reclaim, and returns when `used` is exact.
   virtual Task<Status> sync() = 0;
   virtual Task<Status> pool_grow(u64 size) = 0;
+  /// While what it returns lives, nothing that the newest durable checkpoint names is overwritten: the verifier reads the
+  /// device meanwhile. Space that is let go comes back afterwards only. To be dropped on the home core, before the engine.
+  virtual std::shared_ptr<void> hold_space() = 0;
   /// Reads every live block back and compares checksums; `done` and `total` are bytes, for progress.
   struct Progress {
     u64 done = 0;
