@@ -1,6 +1,7 @@
 // codec.h: little-endian writing and bounds-checked reading of on-disk and on-wire bytes.
 //
-// Holds:  a Reader never reads past its bytes: after the first short read `ok()` is false, and every value is zero.
+// Holds:  1. A Reader never reads past its bytes: after the first short read `ok()` is false, and every value is zero.
+//         2. A number has one encoding only: a varint that is longer than it need be, or that exceeds 64 bits, is refused.
 #pragma once
 
 #include <bit>
@@ -62,7 +63,11 @@ class Reader {
     for (unsigned shift = 0; shift < 64; shift += 7) {
       const auto byte = get<u8>();
       value |= static_cast<u64>(byte & 0x7f) << shift;
-      if (byte < 0x80) return value;
+      if (byte >= 0x80) continue;
+      const bool overlong = byte == 0 && shift > 0;
+      const bool too_large = shift == 63 && byte > 1;
+      if (overlong || too_large) break;
+      return ok_ ? value : 0;
     }
     ok_ = false;
     return 0;
@@ -85,6 +90,8 @@ class Reader {
     bytes_ = bytes_.subspan(size);
     return from;
   }
+  /// What was read makes no sense.
+  void fail() { ok_ = false; }
   size_t left() const { return bytes_.size(); }
   bool ok() const { return ok_; }
   /// Everything was read, and nothing was missing.

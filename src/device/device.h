@@ -45,13 +45,20 @@ class Device {
   virtual Status set_size_max(u64 bytes) = 0;
   virtual std::string name() const = 0;
 
+  // In one buffer, and tried once more where it fails: an error that passes costs only time.
   Task<Status> read(u64 offset, MutBytes into) {
     const iovec one{into.data(), into.size()};
-    co_return co_await read(offset, std::span<const iovec>(&one, 1));
+    const std::span<const iovec> vectors(&one, 1);
+    Status status = co_await read(offset, vectors);
+    if (!status) status = co_await read(offset, vectors);
+    co_return status;
   }
   Task<Status> write(u64 offset, Bytes from) {
     const iovec one{const_cast<std::byte*>(from.data()), from.size()};
-    co_return co_await write(offset, std::span<const iovec>(&one, 1));
+    const std::span<const iovec> vectors(&one, 1);
+    Status status = co_await write(offset, vectors);
+    if (!status) status = co_await write(offset, vectors);
+    co_return status;
   }
 };
 

@@ -13,12 +13,13 @@ Runtime::Sleep SimDevice::wait() { return runtime_.sleep(faults_.latency_ns + rn
 Task<Status> SimDevice::read(u64 offset, std::span<const iovec> into) {
   ++reads_;
   co_await wait();
-  if (fails(faults_.read_error_one_in)) co_return Error{Code::io, "simulated read error"};
+  if (fails(faults_.read_error_one_in, faults_.failing_reads)) co_return Error{Code::io, "simulated read error"};
   for (const iovec& piece : into) {
     CHECK(offset % block_size == 0 && piece.iov_len % block_size == 0);
     for (u64 done = 0; done < piece.iov_len; done += block_size, offset += block_size) {
       auto* to = static_cast<std::byte*>(piece.iov_base) + done;
       CHECK(offset + block_size <= disk_.size);
+      if (faults_.bad_blocks.contains(offset / block_size)) co_return Error{Code::io, "a simulated bad block"};
       const auto at = disk_.blocks.find(offset / block_size);
       if (at == disk_.blocks.end()) {
         std::memset(to, 0, block_size);
@@ -35,6 +36,7 @@ void SimDevice::put(u64 block, const std::byte* bytes) {
   disk_.durable.try_emplace(block, now);
   now.assign(bytes, bytes + block_size);
   changed_[block] = ++sequence_;
+  faults_.bad_blocks.erase(block);
 }
 
 Task<Status> SimDevice::write(u64 offset, std::span<const iovec> from) {
@@ -47,7 +49,7 @@ Task<Status> SimDevice::write(u64 offset, std::span<const iovec> from) {
   CHECK(offset % block_size == 0 && bytes.size() % block_size == 0 && offset + bytes.size() <= disk_.size);
   const auto under_way = under_way_.insert(under_way_.end(), {offset, std::move(bytes)});
   co_await wait();
-  const bool failed = fails(faults_.write_error_one_in);
+  const bool failed = fails(faults_.write_error_one_in, faults_.failing_writes);
   const u64 whole = under_way->bytes.size() / block_size;
   const u64 reached = failed ? rng_.below(whole + 1) : whole;
   for (u64 i = 0; i < reached; ++i) put(offset / block_size + i, under_way->bytes.data() + i * block_size);
@@ -63,7 +65,7 @@ Task<Status> SimDevice::flush() {
   for (const auto& [block, sequence] : changed_) covered[block] = disk_.blocks[block];
   const u64 newest = sequence_;
   co_await wait();
-  if (fails(faults_.flush_error_one_in)) co_return Error{Code::io, "simulated flush error"};
+  if (fails(faults_.flush_error_one_in, faults_.failing_flushes)) co_return Error{Code::io, "simulated flush error"};
   for (auto& [block, bytes] : covered) {
     const auto at = changed_.find(block);
     if (at == changed_.end()) continue;
@@ -89,6 +91,7 @@ Task<Status> SimDevice::punch(u64 offset, u64 length) {
 
 Task<Status> SimDevice::fill(u64 offset, u64 length) {
   co_await wait();
+  if (faults_.host_full) co_return Error{Code::no_space, "the simulated host is full"};
   if (offset + length > disk_.size_max) co_return Error{Code::no_space, "the simulated disk ends there"};
   disk_.size = std::max(disk_.size, offset + length);
   for (u64 block = offset / block_size; block < (offset + length) / block_size; ++block) {

@@ -8,6 +8,7 @@
 
 #include <list>
 #include <map>
+#include <set>
 #include <vector>
 
 #include "base/rng.h"
@@ -30,6 +31,11 @@ struct SimFaults {
   u64 read_error_one_in = 0;   // 0: never
   u64 write_error_one_in = 0;
   u64 flush_error_one_in = 0;
+  u64 failing_reads = 0;       // so many of the next ones fail; likewise below
+  u64 failing_writes = 0;
+  u64 failing_flushes = 0;
+  bool host_full = false;      // the host's file system has nothing more to give
+  std::set<u64> bad_blocks;    // reads of these never work; a write mends them
   u64 latency_ns = 20'000;     // of a write or read, up to twice as much
 };
 
@@ -63,7 +69,10 @@ class SimDevice final : public Device {
   };
   void put(u64 block, const std::byte* bytes);
   Runtime::Sleep wait();
-  bool fails(u64 one_in) { return one_in != 0 && rng_.one_in(one_in); }
+  bool fails(u64 one_in, u64& next) {
+    if (next > 0) return next-- > 0;
+    return one_in != 0 && rng_.one_in(one_in);
+  }
 
   Runtime& runtime_;
   SimDisk& disk_;

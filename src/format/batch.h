@@ -42,7 +42,7 @@ static_assert(sizeof(BatchHeader) == 128);
 
 inline constexpr u64 batch_seal = 1;  // a checkpoint of all batches below this one begins here
 
-/// The first block of every data segment.
+/// The first block of a data segment, for people with a hex editor: no reader needs it, and a power loss may take it.
 struct SegmentHeader {
   u32 magic = segment_magic;
   u32 crc = 0;
@@ -51,6 +51,7 @@ struct SegmentHeader {
   u64 segment = 0;
   u64 chunk = 0;
 };
+static_assert(sizeof(SegmentHeader) == 48);
 
 /// A write (data, one block each) or zeroes over whole blocks of a head.
 struct DataRecord {

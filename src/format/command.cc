@@ -20,10 +20,19 @@ NewEntry decode_new_entry(Reader& from) {
   return entry;
 }
 
-/// Reads a count of things of at least one byte each, so that a wrong count cannot ask for much memory.
-u64 get_count(Reader& from) {
+constexpr u64 new_entry_size_min = 2 + 1 + sizeof(Uuid);  // two ids, an empty name, the uuid
+
+/// Reads a count of things of at least so many bytes each, so that a wrong count cannot ask for much memory.
+u64 get_count(Reader& from, u64 size_min) {
   const u64 count = from.get_varint();
-  return count <= from.left() ? count : 0;
+  if (count > from.left() / size_min) from.fail();
+  return from.ok() ? count : 0;
+}
+
+bool get_flag(Reader& from) {
+  const auto flag = from.get<u8>();
+  if (flag > 1) from.fail();
+  return flag != 0;
 }
 
 struct Encoder {
@@ -97,7 +106,7 @@ void decode(Reader& from, CreateVolume& x) {
   x.labels = decode_labels(from);
 }
 void decode(Reader& from, CreateSnapshots& x) {
-  x.snapshots.resize(get_count(from));
+  x.snapshots.resize(get_count(from, 1 + new_entry_size_min));
   for (auto& one : x.snapshots) {
     one.volume = from.get_varint();
     one.snapshot = decode_new_entry(from);
@@ -108,13 +117,13 @@ void decode(Reader& from, CreateSnapshots& x) {
 void decode(Reader& from, CreateClones& x) {
   x.source = from.get_varint();
   x.hidden = from.get_varint();
-  x.clones.resize(get_count(from));
+  x.clones.resize(get_count(from, new_entry_size_min));
   for (auto& clone : x.clones) clone = decode_new_entry(from);
   x.created_ns = from.get_varint();
   x.labels = decode_labels(from);
 }
 void decode(Reader& from, RollBack& x) {
-  x.volumes.resize(get_count(from));
+  x.volumes.resize(get_count(from, 2 + new_entry_size_min));
   for (auto& one : x.volumes) {
     one.volume = from.get_varint();
     one.snapshot = from.get_varint();
@@ -123,7 +132,7 @@ void decode(Reader& from, RollBack& x) {
   x.created_ns = from.get_varint();
 }
 void decode(Reader& from, RemoveEntries& x) {
-  x.entries.resize(get_count(from));
+  x.entries.resize(get_count(from, 1));
   for (auto& entry : x.entries) entry = from.get_varint();
 }
 void decode(Reader& from, ResizeVolume& x) {
@@ -143,7 +152,7 @@ void decode(Reader& from, RenameEntry& x) {
 }
 void decode(Reader& from, ProtectEntry& x) {
   x.entry = from.get_varint();
-  x.on = from.get<u8>() != 0;
+  x.on = get_flag(from);
 }
 void decode(Reader& from, LabelEntry& x) {
   x.entry = from.get_varint();
@@ -174,7 +183,7 @@ void encode_labels(Writer& to, const LabelMap& labels) {
 
 LabelMap decode_labels(Reader& from) {
   LabelMap labels;
-  for (u64 count = get_count(from); count > 0; --count) {
+  for (u64 count = get_count(from, 2); count > 0 && from.ok(); --count) {
     std::string key = from.get_string(label_key_size_max);
     labels.insert_or_assign(std::move(key), from.get_string(label_value_size_max));
   }

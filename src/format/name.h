@@ -24,6 +24,7 @@ struct SlotName {
 };
 
 inline constexpr u64 page_slot_size = 128;
+inline constexpr u64 slots_a_segment_max = u64{1} << 16;
 inline constexpr u64 segment_number_max = (u64{1} << 40) - 1;
 
 /// A chunk is a piece of the device; a whole segment fills one, compacted ones share one.

@@ -15,7 +15,7 @@ struct PageHeader {
   u16 magic = page_magic;
   PageKind kind = PageKind::none;
   u8 encoding = 0;
-  u32 count = 0;  // of a leaf in runs: runs
+  u32 count = 0;  // of a leaf in runs: runs, in names: 0; of a patch: entries; of a node: links
   u64 birth = 0;
 };
 static_assert(sizeof(PageHeader) == 16);
@@ -46,7 +46,8 @@ std::vector<Run> runs_of(const LeafData& leaf) {
 
 bool read_header(Reader& from, PageKind kind, u64 birth, PageHeader& header) {
   header = from.get<PageHeader>();
-  return from.ok() && header.magic == page_magic && header.kind == kind && header.birth == birth;
+  const bool known = header.encoding == encoding_runs || (kind == PageKind::leaf && header.encoding == encoding_names);
+  return from.ok() && header.magic == page_magic && header.kind == kind && known && header.birth == birth;
 }
 
 }  // namespace
@@ -66,9 +67,13 @@ PageRef decode_page_ref(Reader& from) {
   ref.length = from.get<u32>();
   ref.crc = from.get<u32>();
   const u64 kind = birth_and_kind & 0xff;
-  const bool sane = kind >= 1 && kind <= 3 && ref.name && ref.length > 0 && ref.length <= page_length_max;
-  ref.kind = sane ? static_cast<PageKind>(kind) : PageKind::none;
-  return sane ? ref : PageRef{};
+  if (!ref.name && birth_and_kind == 0 && ref.length == 0 && ref.crc == 0) return {};
+  if (kind < 1 || kind > 3 || !ref.name || ref.length == 0 || ref.length > page_length_max) {
+    from.fail();
+    return {};
+  }
+  ref.kind = static_cast<PageKind>(kind);
+  return ref;
 }
 
 std::vector<std::byte> encode_leaf(u64 birth, const LeafData& leaf) {
@@ -77,7 +82,7 @@ std::vector<std::byte> encode_leaf(u64 birth, const LeafData& leaf) {
   Writer to;
   to.put(PageHeader{.kind = PageKind::leaf,
                     .encoding = as_runs ? encoding_runs : encoding_names,
-                    .count = static_cast<u32>(runs.size()),
+                    .count = as_runs ? static_cast<u32>(runs.size()) : 0,
                     .birth = birth});
   if (as_runs) {
     for (const Run& run : runs) {
@@ -97,9 +102,10 @@ std::vector<std::byte> encode_leaf(u64 birth, const LeafData& leaf) {
 Result<LeafData> decode_leaf(Bytes bytes, u64 birth) {
   Reader from(bytes);
   PageHeader header;
-  if (!read_header(from, PageKind::leaf, birth, header) || header.encoding > encoding_names) return senseless;
+  if (!read_header(from, PageKind::leaf, birth, header)) return senseless;
   LeafData leaf;
   if (header.encoding == encoding_names) {
+    if (header.count != 0) return senseless;
     leaf.names = from.get<std::array<SlotName, leaf_blocks>>();
   } else {
     if (header.count > leaf_blocks) return senseless;
@@ -108,7 +114,8 @@ Result<LeafData> decode_leaf(Bytes bytes, u64 birth) {
       const u32 first = from.get<u16>();
       const u32 count = from.get<u16>();
       const SlotName name{from.get<u64>()};
-      if (!from.ok() || first < end || count == 0 || first + count > leaf_blocks || !name) return senseless;
+      if (!from.ok() || first < end || count == 0 || first + count > leaf_blocks) return senseless;
+      if (!name || name.slot() + count > slots_a_segment_max) return senseless;
       for (u32 i = 0; i < count; ++i) leaf.names[first + i] = name.plus(i);
       end = first + count;
     }
@@ -139,8 +146,11 @@ Result<PatchData> decode_patch(Bytes bytes, u64 birth) {
   patch.has = from.get<decltype(patch.has)>();
   u32 bits = 0;
   for (u64 word : patch.has) bits += static_cast<u32>(std::popcount(word));
-  if (!from.ok() || patch.base.kind == PageKind::none || patch.base.kind == PageKind::node || bits != header.count) return senseless;
-  for (u32 i = 0; i < bits; ++i) patch.names.push_back(from.get<SlotName>());
+  if (!from.ok() || patch.base.kind == PageKind::node || bits != header.count) return senseless;
+  for (u32 i = 0; i < bits; ++i) {
+    patch.names.push_back(from.get<SlotName>());
+    if (!patch.base && !patch.names.back()) return senseless;
+  }
   for (u32 i = 0; i < bits; ++i) patch.crcs.push_back(from.get<u32>());
   if (!from.done()) return senseless;
   return patch;
@@ -169,12 +179,14 @@ Result<NodeData> decode_node(Bytes bytes, u64 birth) {
   if (!read_header(from, PageKind::node, birth, header)) return senseless;
   const auto has = from.get<std::array<u64, node_links / 64>>();
   NodeData node{};
+  u32 links = 0;
   for (u32 i = 0; i < node_links; ++i) {
     if ((has[i / 64] >> (i % 64) & 1) == 0) continue;
     node[i] = decode_page_ref(from);
     if (!from.ok() || !node[i]) return senseless;
+    ++links;
   }
-  if (!from.done()) return senseless;
+  if (!from.done() || links != header.count) return senseless;
   return node;
 }
 

@@ -5,7 +5,8 @@
 //         2. Pages are packed into slots of 128 bytes; a reference gives the exact length.
 //
 //   leaf    header, then runs {first entry, count, first name}, or all 512 names; then a checksum for each block held
-//   patch   header, the base's reference, a bitmap of 512 bits, then {name, checksum} for each bit; name 0 hides
+//   patch   header, the base's reference, a bitmap of 512 bits, then the names, then the checksums, one for each bit;
+//           name 0 hides. Without a base (24 zero bytes) it is a leaf with few blocks, and hides nothing.
 //   node    header, a bitmap of 256 bits, then a reference for each bit
 #pragma once
 
@@ -23,8 +24,8 @@ enum class PageKind : u8 { none = 0, leaf = 1, patch = 2, node = 3 };
 
 struct PageRef {
   SlotName name;      // the first slot
-  u64 birth = 0;      // number of the batch that dirtied it; below 2^56
-  PageKind kind = PageKind::none;
+  u64 birth : 56 = 0;  // number of the batch that dirtied it
+  PageKind kind : 8 = PageKind::none;
   u32 length = 0;     // bytes
   u32 crc = 0;
 
@@ -36,6 +37,7 @@ inline constexpr u64 page_ref_size = 24;
 inline constexpr u64 page_length_max = 16 * KiB;
 
 void encode_page_ref(Writer& to, const PageRef& ref);
+/// 24 zero bytes are none; on nonsense the reader fails.
 PageRef decode_page_ref(Reader& from);
 
 struct LeafData {
@@ -43,7 +45,8 @@ struct LeafData {
   std::array<u32, leaf_blocks> crcs{};        // of holes: zero
 };
 
-/// Packed entries over a leaf: the n-th set bit of `has` belongs to names[n] and crcs[n]. A name of none hides.
+/// Packed entries over a leaf, or over nothing: the n-th set bit of `has` belongs to names[n] and crcs[n]. A name of none
+/// hides what the base has.
 struct PatchData {
   PageRef base;
   std::array<u64, leaf_blocks / 64> has{};

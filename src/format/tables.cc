@@ -1,6 +1,7 @@
 #include "format/tables.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace brindle {
 
@@ -9,6 +10,9 @@ namespace {
 constexpr u8 flag_packed = 1;
 constexpr u8 flag_live = 2;
 constexpr u8 flag_all_live = 4;
+constexpr u8 segment_flags = flag_packed | flag_live | flag_all_live;
+constexpr u8 flag_snapshot = 1;
+constexpr u8 flag_protected = 2;
 
 u64 bitmap_words(u64 bits) { return div_up(bits, 64); }
 
@@ -51,18 +55,25 @@ SegmentRecord decode_segment(Reader& from, u64 chunk_size) {
   segment.number = from.get<u64>();
   const auto kind = from.get<u8>();
   const auto flags = from.get<u8>();
-  for (u64 pieces = std::min<u64>(from.get_varint(), from.left()); pieces > 0; --pieces) {
-    const u64 first_slot = from.get_varint();
-    segment.pieces.push_back({static_cast<u32>(first_slot), from.get<u64>()});
-  }
   segment.kind = static_cast<SegmentKind>(kind);
   segment.packed = (flags & flag_packed) != 0;
-  if (kind > 1 || segment.pieces.empty() || segment.number > segment_number_max) segment.number = 0;
-  if (!from.ok() || segment.number == 0) return {};
-  const u64 slots = segment_slots(segment.kind, chunk_size);
+  const bool both = (flags & flag_live) != 0 && (flags & flag_all_live) != 0;
+  const bool known = kind <= 1 && (flags & ~segment_flags) == 0 && !both;
+  if (!known || segment.number == 0 || segment.number > segment_number_max) from.fail();
+  const u64 slots = known ? segment_slots(segment.kind, chunk_size) : 0;
+  // A whole segment is one piece from slot 0 on; the pieces of a packed one go upward.
+  const u64 pieces = from.get_varint();
+  if (pieces == 0 || pieces > (segment.packed ? slots : 1)) from.fail();
+  for (u64 i = 0; i < pieces && from.ok(); ++i) {
+    const u64 first_slot = from.get_varint();
+    const bool upward = i == 0 ? segment.packed || first_slot == 0 : first_slot > segment.pieces.back().first_slot;
+    if (first_slot >= slots || !upward) from.fail();
+    segment.pieces.push_back({static_cast<u32>(first_slot), from.get<u64>()});
+  }
+  if ((flags & flag_live) != 0 && from.ok()) segment.live = get_bitmap(from, slots);
+  if (segment.packed && from.ok()) segment.present = get_bitmap(from, slots);
+  if (!from.ok()) return {};
   if ((flags & flag_all_live) != 0) segment.live.assign(bitmap_words(slots), ~u64{0});
-  if ((flags & flag_live) != 0) segment.live = get_bitmap(from, slots);
-  if (segment.packed) segment.present = get_bitmap(from, slots);
   return segment;
 }
 
@@ -83,7 +94,9 @@ void encode_root(Writer& to, const RootRecord& root, size_t* map_at) {
 RootRecord decode_root(Reader& from) {
   RootRecord root;
   root.id = from.get_varint();
-  root.kind = static_cast<RootKind>(std::min<u8>(from.get<u8>(), 3));
+  const auto kind = from.get<u8>();
+  if (kind > static_cast<u8>(RootKind::dying)) from.fail();
+  root.kind = static_cast<RootKind>(kind);
   root.parent = from.get_varint();
   root.entry = from.get_varint();
   root.number = from.get_varint();
@@ -92,12 +105,13 @@ RootRecord decode_root(Reader& from) {
   root.height = from.get<u8>();
   root.cursor = from.get_varint();
   root.map = decode_page_ref(from);
+  if (root.id == 0) from.fail();
   return root;
 }
 
 void encode_entry(Writer& to, const EntryRecord& entry) {
   to.put_varint(entry.id);
-  to.put<u8>(static_cast<u8>((entry.is_snapshot ? 1 : 0) | (entry.is_protected ? 2 : 0)));
+  to.put<u8>(static_cast<u8>((entry.is_snapshot ? flag_snapshot : 0) | (entry.is_protected ? flag_protected : 0)));
   to.put_varint(entry.root);
   to.put_varint(entry.volume);
   to.put_varint(entry.origin);
@@ -113,8 +127,9 @@ EntryRecord decode_entry(Reader& from) {
   EntryRecord entry;
   entry.id = from.get_varint();
   const auto flags = from.get<u8>();
-  entry.is_snapshot = (flags & 1) != 0;
-  entry.is_protected = (flags & 2) != 0;
+  if ((flags & ~(flag_snapshot | flag_protected)) != 0) from.fail();
+  entry.is_snapshot = (flags & flag_snapshot) != 0;
+  entry.is_protected = (flags & flag_protected) != 0;
   entry.root = from.get_varint();
   entry.volume = from.get_varint();
   entry.origin = from.get_varint();
@@ -124,6 +139,7 @@ EntryRecord decode_entry(Reader& from) {
   entry.name = from.get_string(name_size_max);
   entry.uuid = from.get<Uuid>();
   entry.labels = decode_labels(from);
+  if (entry.id == 0) from.fail();
   return entry;
 }
 
@@ -136,7 +152,9 @@ void encode_gone(Writer& to, const GoneRecord& gone) {
 GoneRecord decode_gone(Reader& from) {
   GoneRecord gone;
   gone.leaf = from.get_varint();
-  gone.all = from.get<u8>() != 0;
+  const auto all = from.get<u8>();
+  if (all > 1) from.fail();
+  gone.all = all != 0;
   if (!gone.all) gone.blocks = from.get<decltype(gone.blocks)>();
   return gone;
 }
@@ -151,10 +169,14 @@ void encode_directory_entry(Writer& to, const DirectoryEntry& entry) {
 
 DirectoryEntry decode_directory_entry(Reader& from) {
   DirectoryEntry entry;
-  entry.table = static_cast<TableId>(std::min<u8>(from.get<u8>(), table_count - 1));
+  const auto table = from.get<u8>();
+  if (table >= table_count) from.fail();
+  entry.table = static_cast<TableId>(table);
   entry.key = from.get_varint();
   entry.place.offset = from.get_varint();
-  entry.place.length = static_cast<u32>(from.get_varint());
+  const u64 length = from.get_varint();
+  if (length > std::numeric_limits<u32>::max()) from.fail();
+  entry.place.length = static_cast<u32>(length);
   entry.place.crc = from.get<u32>();
   return entry;
 }
@@ -188,7 +210,8 @@ Result<CheckpointRoot> decode_checkpoint_root(Bytes bytes) {
   root.next_entry = from.get_varint();
   root.chunks_written = from.get_varint();
   const u64 words = from.get_varint();
-  if (words <= from.left() / sizeof(u64)) root.punched = get_bitmap(from, words * 64);
+  if (words > from.left() / sizeof(u64)) from.fail();
+  if (from.ok()) root.punched = get_bitmap(from, words * 64);
   for (u64 count = from.get_varint(); count > 0 && from.ok(); --count) {
     Place place;
     place.offset = from.get<u64>();

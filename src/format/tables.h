@@ -80,8 +80,9 @@ struct GoneRecord {
   std::array<u64, leaf_blocks / 64> blocks{};
 };
 
+/// On nonsense every `decode` fails its reader: look at `from.ok()` before anything else.
 void encode_segment(Writer& to, const SegmentRecord& segment);
-/// Fails (with `from.ok()` false or a number of 0) on nonsense. `slots`: how many a segment of that kind has.
+/// On nonsense its number is 0 too.
 SegmentRecord decode_segment(Reader& from, u64 chunk_size);
 /// `map_at` receives the offset in `to` of the map's reference, which the checkpoint fills in later.
 void encode_root(Writer& to, const RootRecord& root, size_t* map_at = nullptr);

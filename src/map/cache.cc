@@ -1,6 +1,12 @@
 #include "map/cache.h"
 
+#include <algorithm>
+
 namespace brindle {
+
+namespace {
+constexpr u64 evict_steps_max = 128;
+}
 
 Task<Result<PagePtr>> PageCache::load(PageRef ref) {
   if (Page* page = find(ref)) co_return PagePtr(page);
@@ -30,15 +36,15 @@ void PageCache::add(PagePtr page) {
   const u64 name = page->place.name.raw;
   const auto [at, fresh] = pages_.try_emplace(name, page);
   if (!fresh) return;
-  bytes_ += page->bytes();
+  bytes_ += cost(*page);
   page->used = true;
   clock_.insert(hand_, name);
   evict();
 }
 
 void PageCache::evict() {
-  // Two rounds at most: the first may only clear the marks, and pages in use stay.
-  for (u64 steps = 2 * clock_.size(); bytes_ > bytes_max_ && steps > 0; --steps) {
+  // The first round may only clear the marks, and pages in use stay: where little can be had, do not look at all of it.
+  for (u64 steps = std::min<u64>(evict_steps_max, 2 * clock_.size()); bytes_ > bytes_max_ && steps > 0; --steps) {
     if (hand_ == clock_.end()) hand_ = clock_.begin();
     const auto at = pages_.find(*hand_);
     Page& page = *at->second;
@@ -47,7 +53,7 @@ void PageCache::evict() {
       ++hand_;
       continue;
     }
-    bytes_ -= page.bytes();
+    bytes_ -= cost(page);
     hand_ = clock_.erase(hand_);
     pages_.erase(at);
   }

@@ -1,6 +1,7 @@
 // cache.h: clean pages in memory, up to a bound, found by name.
 //
-// Holds:  at most `bytes_max` of pages that nobody uses just now; a page is evicted when the clock passes it unused.
+// Holds:  little more than `bytes_max` of pages that nobody uses just now; a page is evicted when the clock passes it
+//         unused. An addition moves the clock by a bounded number of steps.
 // Fails:  load: corrupt, io.
 #pragma once
 
@@ -49,6 +50,10 @@ class PageCache {
     u64 users = 1;
     std::optional<Result<PagePtr>> result;
   };
+
+  static u64 cost(const Page& page) { return page.bytes() + entry_bytes; }
+  // What the table, the clock and the allocator take beside the page itself.
+  static constexpr u64 entry_bytes = 112;
 
   Pool& pool_;
   u64 bytes_max_;

@@ -160,6 +160,10 @@ Missing Maps::entry_of(Page& page, u32 entry, BlockAt& out) {
       out = {patch.data.names[rank], patch.data.crcs[rank]};
       return missing;
     }
+    if (!patch.base) {
+      out = {};
+      return missing;
+    }
     at = need(patch.base, missing);
     if (at == nullptr) return missing;
   }
@@ -316,6 +320,9 @@ std::vector<Bucket> Maps::sealed_buckets() {
       std::copy(ref.bytes().begin(), ref.bytes().end(), sealed.bytes.begin() + static_cast<std::ptrdiff_t>(at));
     }
     buckets.push_back({TableId::roots, sealed.key, std::move(sealed.bytes)});
+    for (u64 id = sealed.key * roots_a_bucket; id < (sealed.key + 1) * roots_a_bucket; ++id) {
+      if (Root* root = find(id)) root->map.held();  // names it by reference from now on, so that it can be evicted
+    }
   }
   return buckets;
 }
@@ -324,7 +331,7 @@ Status Maps::load_roots(Bytes bytes) {
   Reader from(bytes);
   while (from.left() > 0) {
     const RootRecord record = decode_root(from);
-    if (!from.ok() || record.id == 0 || record.height == 0 || record.height > 5 || find(record.id) != nullptr) {
+    if (!from.ok() || record.height == 0 || record.height > 5 || find(record.id) != nullptr) {
       return Error{Code::corrupt, "the table of roots makes no sense"};
     }
     auto root = std::make_unique<Root>();

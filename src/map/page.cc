@@ -26,6 +26,13 @@ void destroy(Page* page) {
 
 void Patch::set(u32 entry, SlotName name, u32 crc) {
   const u32 rank = data.rank(entry);
+  if (!name && !base) {
+    if (!data.covers(entry)) return;
+    data.has[entry / 64] &= ~(u64{1} << (entry % 64));
+    data.names.erase(data.names.begin() + rank);
+    data.crcs.erase(data.crcs.begin() + rank);
+    return;
+  }
   if (data.covers(entry)) {
     data.names[rank] = name;
     data.crcs[rank] = crc;
@@ -36,15 +43,21 @@ void Patch::set(u32 entry, SlotName name, u32 crc) {
   data.crcs.insert(data.crcs.begin() + rank, crc);
 }
 
+void Patch::drop_hiding() {
+  for (u32 entry = 0; entry < leaf_blocks; ++entry) {
+    if (data.covers(entry) && !data.names[data.rank(entry)]) set(entry, {}, 0);
+  }
+}
+
 std::vector<std::byte> encode_page(Page& page) {
   if (page.kind == PageKind::leaf) return encode_leaf(page.birth, as_leaf(page).data);
   if (page.kind == PageKind::patch) {
     Patch& patch = as_patch(page);
-    CHECK(!patch.blind);
+    CHECK(!patch.blind && patch.base.held() == nullptr);
     patch.data.base = patch.base.ref();
     return encode_patch(page.birth, patch.data);
   }
-  const Node& node = as_node(page);
+  Node& node = as_node(page);
   NodeData data{};
   for (u64 i = 0; i < node_links; ++i) {
     if (!node.links[i]) continue;

@@ -112,15 +112,21 @@ struct Leaf : Page {
   LeafData data;
 };
 
-/// A few entries over a page: a leaf, or, while `blind`, a patch that was not in memory when this one was made; loading
-/// that one merges the two. (Over a damaged patch it stays: what this one covers lives, the rest cannot be read.)
+/// A few entries over a page: nothing (a leaf with few blocks), a leaf, or, while `blind`, a patch that was not in memory
+/// when this one was made; loading that one merges the two. (Over a damaged patch it stays: what this one covers lives,
+/// the rest cannot be read.)
 struct Patch : Page {
   Patch() : Page(PageKind::patch) {}
   bool blind = false;
   Link base;
   PatchData data;  // data.base is filled in when it is written
 
+  /// A name of none hides what the base has; over nothing it takes the entry away.
   void set(u32 entry, SlotName name, u32 crc);
+  /// It stands over nothing and names nothing: the same as no page at all.
+  bool empty() const { return !base && data.names.empty(); }
+  /// The base turned out to be nothing: entries that hide go.
+  void drop_hiding();
   /// Its base cannot be read: the entries that it does not cover stay unreadable, those that it covers live on.
   void abandon_base() { blind = false; }
 };
@@ -145,7 +151,7 @@ inline Node& as_node(Page& page) {
   return static_cast<Node&>(page);
 }
 
-/// The bytes of a page all of whose links have places.
+/// The bytes of a page all of whose links have places; from then on it names them by reference, so they can be evicted.
 std::vector<std::byte> encode_page(Page& page);
 /// A clean page from its bytes. `level`: of a node. Fails: corrupt.
 Result<PagePtr> decode_page(const PageRef& ref, Bytes bytes);

@@ -199,6 +199,7 @@ Missing Maps::hold(const Link& link, Held& held) {
   held.page = PagePtr(page);
   held.under = held.page;
   while (held.under->kind == PageKind::patch) {
+    if (!as_patch(*held.under).base) break;
     held.base = as_patch(*held.under).base;
     Page* const base = need(held.base, missing);
     if (base == nullptr) return missing;

@@ -1,7 +1,7 @@
 // write.cc: how a head's map changes, and what the head lets go of.
 //
 //   page at the leaf           in place?  becomes
-//   none                       –          a new leaf
+//   none                       –          a patch over nothing, or a new leaf where there is much to name
 //   leaf or patch, own         yes        the same, changed; a patch that grew too large becomes a leaf
 //   leaf, shared or sealed     no         a patch over it (the leaf need not be in memory)
 //   patch, shared or sealed    no         a new patch over the same leaf; over the patch itself while that is not in
@@ -14,7 +14,7 @@ namespace brindle {
 
 namespace {
 
-// A patch with more entries than this becomes a leaf, if its leaf is at hand: 64 entries are an eighth of a leaf.
+// A patch with more entries than this becomes a leaf, if what it stands over is at hand: 64 entries are an eighth of a leaf.
 constexpr size_t patch_entries_max = 64;
 
 }  // namespace
@@ -141,6 +141,12 @@ void Maps::write_leaf(Root& head, u64 leaf, u64 number, u32 first, u32 count, Sl
     forget(page, parent, leaf, first, count);
     for (u32 i = 0; i < count; ++i) patch.set(first + i, name_of(i), crc(i));
     grew(page, before);
+    if (patch.empty()) {
+      const Link empty = std::exchange(*at, Link());
+      let_go(empty, nullptr, std::nullopt);
+      prune(head, leaf);
+      return;
+    }
     settle_size(head, *at, leaf, number, parent);
     return;
   }
@@ -166,7 +172,13 @@ void Maps::write_leaf(Root& head, u64 leaf, u64 number, u32 first, u32 count, Sl
       owe_base(old, parent, leaf);
     }
     Link made;
-    if (name) {
+    if (name && count <= patch_entries_max) {
+      auto* fresh = new Patch();
+      made = Link(fresh);
+      fresh->birth = number;
+      for (u32 i = 0; i < count; ++i) fresh->set(first + i, name_of(i), crc(i));
+      add_dirty(*fresh);
+    } else if (name) {
       auto* fresh = new Leaf();
       fresh->birth = number;
       fresh->count = count;
@@ -203,9 +215,13 @@ void Maps::write_leaf(Root& head, u64 leaf, u64 number, u32 first, u32 count, Sl
     patch->blind = old.kind() == PageKind::patch;
   }
   for (u32 i = 0; i < count; ++i) patch->set(first + i, name_of(i), crc(i));
-  add_dirty(*patch);
-  *at = keep;
+  *at = patch->empty() ? Link() : keep;
   if (old.kind() == PageKind::patch) let_go(old, parent, leaf);
+  if (!*at) {
+    prune(head, leaf);
+    return;
+  }
+  add_dirty(*patch);
   if (patch->blind) {
     const PageRef under = patch->base.ref();
     Pending& pending = pending_[under.name.raw];
@@ -219,12 +235,12 @@ void Maps::write_leaf(Root& head, u64 leaf, u64 number, u32 first, u32 count, Sl
 void Maps::settle_size(Root& head, Link& at, u64 leaf, u64 number, Root* parent) {
   Patch& patch = as_patch(*at.held());
   if (patch.blind || patch.data.names.size() <= patch_entries_max) return;
-  const Page* const base = resident(patch.base);
-  if (base == nullptr || base->kind != PageKind::leaf) return;
+  const Page* const base = patch.base ? resident(patch.base) : nullptr;
+  if (patch.base && (base == nullptr || base->kind != PageKind::leaf)) return;
   auto* whole = new Leaf();
   const Link made(whole);
   whole->birth = number;
-  whole->data = static_cast<const Leaf&>(*base).data;
+  if (base != nullptr) whole->data = static_cast<const Leaf&>(*base).data;
   for (u32 entry = 0, rank = 0; entry < leaf_blocks; ++entry) {
     if (patch.data.covers(entry)) {
       whole->data.names[entry] = patch.data.names[rank];
@@ -237,7 +253,7 @@ void Maps::settle_size(Root& head, Link& at, u64 leaf, u64 number, Root* parent)
   const Link old = std::exchange(at, whole->count > 0 ? made : Link());
   if (whole->count > 0) add_dirty(*whole);
   let_go(old, nullptr, std::nullopt);
-  let_go(old_base, parent, leaf);
+  if (old_base) let_go(old_base, parent, leaf);
   if (!at) prune(head, leaf);
 }
 
@@ -279,9 +295,9 @@ void Maps::forget(Page& page, Root* parent, u64 leaf, u32 first, u32 count) {
     Page* at = &page;
     while (at->kind == PageKind::patch && !as_patch(*at).data.covers(entry)) {
       Link& base = as_patch(*at).base;
-      Page* const next = const_cast<Page*>(resident(base));
+      Page* const next = base ? const_cast<Page*>(resident(base)) : nullptr;
       if (next == nullptr) {
-        owe(base, entry, parent, leaf);
+        if (base) owe(base, entry, parent, leaf);
         at = nullptr;
         break;
       }
@@ -323,12 +339,13 @@ void Maps::settle(Page& page, const Pending& pending) {
   for (const Debt& debt : pending.debts) {
     if (debt.entry == base_entry) {
       const Link& base = as_patch(page).base;
-      if (!debt.has_parent || base.birth() >= debt.parent_number) pool_.space().free_page(base.ref());
+      if (base && (!debt.has_parent || base.birth() >= debt.parent_number)) pool_.space().free_page(base.ref());
       continue;
     }
     Page* at = &page;
     if (at->kind == PageKind::patch && !as_patch(*at).data.covers(debt.entry)) {
       const Link& base = as_patch(*at).base;
+      if (!base) continue;
       at = const_cast<Page*>(resident(base));
       if (at == nullptr) {
         Pending& next = pending_[base.ref().name.raw];
@@ -356,6 +373,7 @@ void Maps::settle(Page& page, const Pending& pending) {
     }
     patch.base = under.base;
     patch.blind = false;
+    if (!patch.base) patch.drop_hiding();
     grew(patch, before);
   }
   pool_.touch();

@@ -14,6 +14,8 @@ namespace {
 constexpr size_t victims_max = 48;
 constexpr u64 copy_max = 256 * KiB;
 constexpr u64 wanted_gain = 4;
+constexpr u64 rest_times = 60;
+constexpr u64 rest_ns = 200 * millisecond_ns;
 constexpr u64 targets_max = 1;  // chunks to copy into that are always to be had
 
 bool bit(const std::vector<u64>& bitmap, u64 at) { return (bitmap[at / 64] >> (at % 64) & 1) != 0; }
@@ -28,7 +30,7 @@ void set(std::vector<u64>& bitmap, u64 at, bool on) {
 std::vector<u64> Pool::victims() const {
   std::vector<std::pair<u64, u64>> candidates;  // live bytes, chunk
   for (u64 chunk = 1; chunk < space_.chunks_made(); ++chunk) {
-    if (space_.use(chunk) != ChunkUse::segments) continue;
+    if (space_.use(chunk) != ChunkUse::segments || unreadable_.contains(chunk)) continue;
     const auto& residents = space_.residents(chunk);
     const bool quiet = std::all_of(residents.begin(), residents.end(), [&](const Segment* segment) {
       return !segment->open && !segment->retired && segment->last_batch < durable_number_;
@@ -45,7 +47,7 @@ std::vector<u64> Pool::victims() const {
     // Targets are left with a little waste at their ends.
     live += bytes + bytes / 32 + block_size;
     const u64 targets = div_up(live, chunk_size);
-    if (chosen.size() == victims_max || (targets > targets_max && targets + kept_from_compaction > space_.free_chunks())) {
+    if (chosen.size() == victims_max || (targets > targets_max && targets + kept_from_compaction > space_.written_free())) {
       break;
     }
     chosen.push_back(chunk);
@@ -70,6 +72,7 @@ Task<bool> Pool::compact() {
     for (u64 chunk : chosen) {
       if (stopping_ || latched_) break;
       const Status status = co_await evacuate(chunk, to);
+      if (!status && unreadable_.contains(chunk)) continue;
       if (!status) break;
       moved = true;
       ++counters_.compacted_chunks;
@@ -81,7 +84,8 @@ Task<bool> Pool::compact() {
   co_return moved;
 }
 
-/// In quiet times, chunks that are more dead than alive come together, so that the host gets space back.
+/// In quiet times, chunks that are more dead than alive come together, so that the host gets space back. It rests far
+/// longer than it works: an idle daemon is to cost nothing that anybody notices.
 Task<void> Pool::compact_idle() {
   for (int round = 0; round < 64 && !stopping_ && !latched_ && !touched_; ++round) {
     u64 dead = 0;
@@ -91,10 +95,13 @@ Task<void> Pool::compact_idle() {
       ++chunks;
     }
     if (chunks == 0 || dead * 2 < chunks * space_.chunk_size()) break;
+    const u64 began_ns = runtime_.now_ns();
     const bool moved = co_await compact();
     if (!moved) break;
     const Status status = co_await checkpoint();
     if (!status) break;
+    const u64 rested_ns = runtime_.now_ns() + (runtime_.now_ns() - began_ns) * rest_times;
+    while (runtime_.now_ns() < rested_ns && !stopping_ && !latched_ && !touched_) co_await runtime_.sleep(rest_ns);
   }
 }
 
@@ -150,7 +157,10 @@ Task<Status> Pool::evacuate_segment(Segment& segment, u64 chunk, ChunkWriter& to
       }
       const u64 begin = round_down(*from, block_size);
       const MutBytes into = buffer.span().first(round_up(*from + run * slot_bytes, block_size) - begin);
-      if (auto status = co_await device_.read(begin, into); !status) co_return status;
+      if (auto status = co_await device_.read(begin, into); !status) {
+        unreadable_.insert(chunk);  // it stays where it is, and others are tried
+        co_return status;
+      }
       bool other_chunk = false;
       if (record.kind == SegmentKind::data) {
         auto moved = co_await to.reserve(run * slot_bytes);

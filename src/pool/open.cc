@@ -144,6 +144,11 @@ Task<Status> Pool::load_tables() {
     co_return Error{Code::corrupt, "the checkpoint's root belongs to another checkpoint"};
   }
   const u64 chunk_size = superblock_.chunk_size;
+  // A pool's file never gets shorter: what is missing held data, and more than a checkpoint can tell of is lost.
+  if (device_.size() / chunk_size < root->chunks_written) {
+    co_return Error{Code::corrupt, fmt::format("it is cut short: it had at least {} bytes, and {} are left",
+                                               root->chunks_written * chunk_size, device_.size())};
+  }
   space_.load_chunks(std::max(root->chunks_written, device_.size() / chunk_size), root->punched);
   space_.load_segment_numbers(superblock_.segment_limit);
   client_.load_counters(root->next_root, root->next_entry);

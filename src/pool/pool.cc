@@ -91,6 +91,7 @@ struct Piece {
 
 Task<void> read_piece(Device& device, const Piece& piece, std::span<BlockRead> blocks, Status& status) {
   Status read = co_await device.read(piece.offset, piece.into);
+  if (!read) read = co_await device.read(piece.offset, piece.into);  // an error that passes costs only time
   if (!read) {
     status = read;
     co_return;

@@ -11,6 +11,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "pool/chunk_writer.h"
@@ -200,6 +201,8 @@ class Pool {
   std::vector<Place> directory_places_;
   std::optional<Place> root_place_;
   PoolCounters counters_;
+
+  std::set<u64> unreadable_;  // chunks that compaction could not read; until the next start
 
   std::optional<Error> latched_;
   bool stopping_ = false;

@@ -85,7 +85,7 @@ std::optional<u64> Space::take_chunk(SpaceLevel level, ChunkUse use) {
   const u64 kept = level == SpaceLevel::write        ? kept_from_writes
                    : level == SpaceLevel::compaction ? kept_from_compaction
                                                      : 0;
-  if (free_written_.empty() || free_chunks() <= kept) return std::nullopt;
+  if (free_written_.size() <= kept) return std::nullopt;
   const u64 chunk = *free_written_.begin();
   mark_used(chunk, use);
   return chunk;

@@ -31,7 +31,8 @@ enum class ChunkUse : u8 {
   releasing,    // empty, but the durable checkpoint or a reader may still look
 };
 
-/// What the levels below a caller's own may still need: a checkpoint's pages and tables, compaction's targets.
+/// What the levels below a caller's own may still need: a checkpoint's pages and tables, compaction's targets. So many
+/// chunks are always kept filled, since a host that is full itself gives no more.
 inline constexpr u64 kept_from_writes = 8;
 inline constexpr u64 kept_from_compaction = 3;
 

@@ -17,8 +17,8 @@ constexpr u64 idle_ns = 1500 * millisecond_ns;  // without requests, before a ch
 constexpr u64 punch_ns = 4 * second_ns;         // without requests, before empty chunks go back to the host
 constexpr u64 low_water_chunks = 16;            // below it room is made before the log has to wait for it
 constexpr int compaction_rounds = 8;            // before it is said that nothing can be won
-constexpr u64 filled_ahead = 6;                 // chunks ready for the log
-constexpr u64 filled_kept = 12;                 // never given back to the host
+constexpr u64 filled_ahead = kept_from_writes + 6;  // chunks ready: the reserve, and some for the log
+constexpr u64 filled_kept = filled_ahead;           // never given back to the host
 
 }  // namespace
 

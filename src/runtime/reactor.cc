@@ -1,5 +1,6 @@
 #include "runtime/reactor.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -14,10 +15,20 @@ namespace brindle {
 
 namespace {
 
+// Rounds over what is ready within one turn: more than any request needs from its arrival to its first I/O, and few enough
+// that coroutines that wake each other without end cannot keep completions away.
+constexpr int rounds_a_turn = 16;
+
 u64 clock_ns(clockid_t clock) {
   timespec now{};
   clock_gettime(clock, &now);
   return static_cast<u64>(now.tv_sec) * second_ns + static_cast<u64>(now.tv_nsec);
+}
+
+void pause_briefly() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
 }
 
 }  // namespace
@@ -29,9 +40,11 @@ Result<std::unique_ptr<Reactor>> Reactor::create(ReactorOptions options) {
 }
 
 Status Reactor::start() {
-  // Newer kernels bring completions without interrupting the thread; older ones do without.
-  const unsigned attempts[] = {IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_R_DISABLED,
-                               IORING_SETUP_COOP_TASKRUN, 0};
+  // Newer kernels bring completions without interrupting the thread, and say in shared memory that there are some, so that
+  // polling needs no system call; older ones do without.
+  const unsigned attempts[] = {IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
+                                   IORING_SETUP_R_DISABLED,
+                               IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG, 0};
   int made = -EINVAL;
   for (unsigned flags : attempts) {
     io_uring_params parameters{};
@@ -50,6 +63,7 @@ Status Reactor::start() {
   ring_made_ = true;
   wake_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (wake_fd_ < 0) return Error{Code::io, fmt::format("eventfd: {}", std::strerror(errno))};
+  wake_.fill = [](Operation&, io_uring_sqe*) {};
   return {};
 }
 
@@ -61,13 +75,18 @@ Reactor::~Reactor() {
 u64 Reactor::now_ns() { return clock_ns(CLOCK_MONOTONIC); }
 u64 Reactor::wall_ns() { return clock_ns(CLOCK_REALTIME); }
 
+u64 Reactor::busy_ns() const {
+  return running_.load() ? clock_ns(clock_.load()) : ended_busy_ns_.load();
+}
+
 void Reactor::post_remote(std::function<void()> work) {
   {
     const std::lock_guard lock(remote_mutex_);
     remote_.push_back(std::move(work));
   }
   remote_waits_.store(true);
-  if (asleep_.load()) {
+  // The first to find it asleep wakes it; a burst of calls costs one wake.
+  if (asleep_.load() && asleep_.exchange(false)) {
     const u64 one = 1;
     static_cast<void>(write(wake_fd_, &one, sizeof one));
   }
@@ -77,41 +96,70 @@ void Reactor::stop() {
   post_remote([this] { stopping_.store(true); });
 }
 
-io_uring_sqe* Reactor::entry() {
-  io_uring_sqe* entry = io_uring_get_sqe(&ring_);
-  while (entry == nullptr) {
-    io_uring_submit(&ring_);
-    entry = io_uring_get_sqe(&ring_);
+// --- the ring -------------------------------------------------------------------------------------------------------
+
+bool Reactor::try_begin(Operation& operation) {
+  io_uring_sqe* const entry = io_uring_get_sqe(&ring_);
+  if (entry == nullptr) return false;
+  if (&operation == &wake_) {
+    io_uring_prep_read(entry, wake_fd_, &wake_value_, sizeof wake_value_, 0);
+  } else {
+    operation.fill(operation, entry);
   }
-  return entry;
+  io_uring_sqe_set_data(entry, &operation);
+  if (operation.slow) ++slow_;
+  return true;
 }
 
-void Reactor::arm_wake() {
-  io_uring_sqe* read = entry();
-  io_uring_prep_read(read, wake_fd_, &wake_value_, sizeof wake_value_, 0);
-  io_uring_sqe_set_data(read, &wake_);
+void Reactor::begin(Operation& operation) {
+  if (parked_.empty()) {
+    if (try_begin(operation)) return;
+    io_uring_submit(&ring_);  // what it cannot take now (its completions are to be reaped first) it takes in a later turn
+    if (try_begin(operation)) return;
+  }
+  parked_.push_back(&operation);
+}
+
+void Reactor::unpark() {
+  while (!parked_.empty() && try_begin(*parked_.front())) parked_.pop_front();
+}
+
+void Reactor::submit() {
+  if (!deferred_) {
+    if (io_uring_sq_ready(&ring_) > 0) io_uring_submit(&ring_);
+    return;
+  }
+  const unsigned flags = IO_URING_READ_ONCE(*ring_.sq.kflags);
+  if (io_uring_sq_ready(&ring_) > 0 || (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0) {
+    io_uring_submit_and_get_events(&ring_);
+  }
 }
 
 bool Reactor::reap() {
   io_uring_cqe* completion = nullptr;
   unsigned head = 0;
   unsigned count = 0;
+  bool woken = false;
   io_uring_for_each_cqe(&ring_, head, completion) {
     ++count;
     auto* operation = static_cast<Operation*>(io_uring_cqe_get_data(completion));
     operation->result = completion->res;
+    if (operation->slow) --slow_;
     if (operation == &wake_) {
-      arm_wake();
+      woken = true;
     } else {
       ready_.push_back(operation->handle);
     }
   }
   if (count > 0) io_uring_cq_advance(&ring_, count);
+  if (woken) begin(wake_);
   return count > 0;
 }
 
+// --- a turn ---------------------------------------------------------------------------------------------------------
+
 bool Reactor::run_ready() {
-  const size_t count = ready_.size();  // what becomes ready meanwhile waits for the next turn
+  const size_t count = ready_.size();  // what becomes ready meanwhile waits for the next round
   for (size_t i = 0; i < count; ++i) {
     const std::coroutine_handle<> next = ready_.front();
     ready_.pop_front();
@@ -120,27 +168,43 @@ bool Reactor::run_ready() {
   return count > 0;
 }
 
-bool Reactor::run_timers() {
-  if (timers_.empty()) return false;
+bool Reactor::run_late() {
+  if (late_.empty()) return false;
+  late_now_.swap(late_);
+  for (const std::coroutine_handle<> next : late_now_) next.resume();
+  late_now_.clear();
+  return true;
+}
+
+void Reactor::run_timers() {
+  if (timers_.empty()) return;
   const u64 now = now_ns();
-  bool any = false;
   while (!timers_.empty() && timers_.top().at_ns <= now) {
     ready_.push_back(timers_.top().handle);
     timers_.pop();
-    any = true;
   }
-  return any;
 }
 
 bool Reactor::run_remote() {
-  if (!remote_waits_.exchange(false)) return false;
-  std::vector<std::function<void()>> work;
+  if (!remote_waits_.load(std::memory_order_relaxed) || !remote_waits_.exchange(false)) return false;
   {
     const std::lock_guard lock(remote_mutex_);
-    work.swap(remote_);
+    remote_now_.swap(remote_);
   }
-  for (auto& call : work) call();
-  return !work.empty();
+  const bool any = !remote_now_.empty();
+  for (auto& call : remote_now_) call();
+  remote_now_.clear();
+  return any;
+}
+
+void Reactor::turn(bool& worked) {
+  worked = run_remote();
+  run_timers();
+  for (int round = 0; round < rounds_a_turn && run_ready(); ++round) worked = true;
+  worked = run_late() || worked;
+  submit();
+  worked = reap() || worked;
+  unpark();
 }
 
 void Reactor::sleep_in_kernel() {
@@ -149,10 +213,11 @@ void Reactor::sleep_in_kernel() {
     asleep_.store(false);
     return;
   }
-  io_uring_cqe* completion = nullptr;
+  sleeps_.fetch_add(1, std::memory_order_relaxed);
   if (timers_.empty()) {
     io_uring_submit_and_wait(&ring_, 1);
   } else {
+    io_uring_cqe* completion = nullptr;
     const u64 now = now_ns();
     const u64 left = timers_.top().at_ns > now ? timers_.top().at_ns - now : 1;
     __kernel_timespec timeout{};
@@ -163,6 +228,11 @@ void Reactor::sleep_in_kernel() {
   asleep_.store(false);
 }
 
+/// It slept, and something came this long after the last event: would polling a little longer have met it?
+void Reactor::adapt(u64 waited_ns) {
+  poll_ns_ = waited_ns < options_.poll_max_ns ? std::min(2 * poll_ns_, options_.poll_max_ns) : options_.poll_ns;
+}
+
 void Reactor::run() {
   if (options_.core >= 0) {
     cpu_set_t cores;
@@ -170,27 +240,39 @@ void Reactor::run() {
     CPU_SET(static_cast<unsigned>(options_.core), &cores);
     sched_setaffinity(0, sizeof cores, &cores);  // a core that is not ours to have: run anywhere
   }
-  if (deferred_) io_uring_enable_rings(&ring_);
-  arm_wake();
+  clockid_t clock{};
+  pthread_getcpuclockid(pthread_self(), &clock);
+  clock_.store(clock);
+  running_.store(true);
+  // By number: liburing 2.3 declares a call for this, and its shared library does not have it.
+  if (deferred_) CHECK(io_uring_register(static_cast<unsigned>(ring_.ring_fd), IORING_REGISTER_ENABLE_RINGS, nullptr, 0) == 0);
+  begin(wake_);
   u64 last_work_ns = now_ns();
-  while (!stopping_.load() || !ready_.empty()) {
-    bool worked = run_remote();
-    worked = run_ready() || worked;
-    worked = run_timers() || worked;
-    if (deferred_) {
-      io_uring_submit_and_get_events(&ring_);
-    } else if (io_uring_sq_ready(&ring_) > 0) {
-      io_uring_submit(&ring_);
+  while (!stopping_.load(std::memory_order_relaxed) || !ready_.empty() || !late_.empty()) {
+    bool worked = false;
+    turn(worked);
+    if (!ready_.empty() || !late_.empty() || !parked_.empty()) {
+      if (worked) last_work_ns = now_ns();
+      continue;
     }
-    worked = reap() || worked;
-    if (!ready_.empty()) continue;
     const u64 now = now_ns();
     if (worked) last_work_ns = now;
-    if (stopping_.load() || now - last_work_ns < options_.poll_ns) continue;
+    if (slow_ == 0 && now - last_work_ns < poll_ns_) {
+      pause_briefly();
+      continue;
+    }
+    if (stopping_.load(std::memory_order_relaxed)) continue;
+    const bool polled = slow_ == 0;
     sleep_in_kernel();
-    busy_ns_ = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-    if (reap()) last_work_ns = now_ns();
+    const bool event = reap() || remote_waits_.load(std::memory_order_relaxed);
+    if (event) {
+      const u64 woken = now_ns();
+      if (polled) adapt(woken - last_work_ns);
+      last_work_ns = woken;
+    }
   }
+  ended_busy_ns_.store(clock_ns(CLOCK_THREAD_CPUTIME_ID));
+  running_.store(false);
 }
 
 }  // namespace brindle

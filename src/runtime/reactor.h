@@ -1,9 +1,14 @@
 // reactor.h: one thread's event loop on io_uring: what the engine, the sockets and the pool's file run on.
 //
-// Holds:  1. All but `post_remote` and `stop` is called on the reactor's own thread.
-//         2. After the last event it looks for new ones for `poll_ns` before it sleeps in the kernel; a reactor without
-//            traffic and timers sleeps until something happens.
-//         3. What is ready runs in the order in which it became ready; kernel requests of one turn are submitted together.
+// A turn: calls from other threads, then what is ready until nothing is, then what asked for the end of the turn (replies
+// go out here, before any new I/O is submitted), then one submission of all kernel requests, then their completions.
+//
+// Holds:  1. All but `post_remote`, `stop` and `busy_ns` is called on the reactor's own thread.
+//         2. After the last event it looks for new ones for `poll_ns`, longer only while that has paid, before it sleeps in
+//            the kernel; a reactor without traffic and timers sleeps until something happens. It does not look while a flush
+//            or a fallocate is under way: these run on a kernel thread, which needs the processor more.
+//         3. What is ready runs in the order in which it became ready.
+//         4. A request that finds the ring full is parked until the ring has room; none is lost and nothing spins.
 // Fails:  the awaitables return what the system call would: a count or 0, or -errno.
 #pragma once
 
@@ -25,6 +30,7 @@ struct ReactorOptions {
   int core = -1;                            // to run on; -1: any
   unsigned entries = 1024;                  // of the submission queue
   u64 poll_ns = 50 * microsecond_ns;
+  u64 poll_max_ns = 200 * microsecond_ns;   // how far polling may grow while it pays
 };
 
 class Reactor final : public Runtime {
@@ -43,28 +49,41 @@ class Reactor final : public Runtime {
   void post_at(u64 at_ns, std::coroutine_handle<> handle) override { timers_.push({at_ns, sequence_++, handle}); }
   void post_remote(std::function<void()> work) override;
 
+  struct TurnEnd {
+    Reactor& reactor;
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> handle) const { reactor.late_.push_back(handle); }
+    void await_resume() const noexcept {}
+  };
+  /// Goes on when everything that is ready has run, before new kernel requests are submitted.
+  TurnEnd turn_end() { return TurnEnd{*this}; }
+
   // --- the kernel
   struct Operation {
     std::coroutine_handle<> handle;
+    void (*fill)(Operation&, io_uring_sqe*) = nullptr;
     int result = 0;
+    bool slow = false;  // runs on a kernel thread
   };
   template <class Prepare>
-  struct Awaiter {
+  struct Awaiter : Operation {
     Reactor& reactor;
     Prepare prepare;
-    Operation operation{};
-    bool await_ready() const noexcept { return false; }
-    void await_suspend(std::coroutine_handle<> handle) {
-      operation.handle = handle;
-      io_uring_sqe* entry = reactor.entry();
-      prepare(entry);
-      io_uring_sqe_set_data(entry, &operation);
+    Awaiter(Reactor& on, Prepare how, bool is_slow) : reactor(on), prepare(how) {
+      fill = [](Operation& self, io_uring_sqe* entry) { static_cast<Awaiter&>(self).prepare(entry); };
+      slow = is_slow;
     }
-    int await_resume() const noexcept { return operation.result; }
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> waiting) {
+      handle = waiting;
+      reactor.begin(*this);
+    }
+    int await_resume() const noexcept { return result; }
   };
+  /// Any request of the ring. What `prepare` refers to must stay until it has completed.
   template <class Prepare>
-  Awaiter<Prepare> request(Prepare prepare) {
-    return Awaiter<Prepare>{*this, prepare};
+  Awaiter<Prepare> request(Prepare prepare, bool slow = false) {
+    return Awaiter<Prepare>(*this, prepare, slow);
   }
   auto accept(int fd) {
     return request([fd](io_uring_sqe* e) { io_uring_prep_accept(e, fd, nullptr, nullptr, SOCK_CLOEXEC); });
@@ -72,9 +91,21 @@ class Reactor final : public Runtime {
   auto recv(int fd, MutBytes into, int flags = 0) {
     return request([=](io_uring_sqe* e) { io_uring_prep_recv(e, fd, into.data(), into.size(), flags); });
   }
-  /// `message` must outlive the call.
+  auto send(int fd, Bytes from) {
+    return request([=](io_uring_sqe* e) { io_uring_prep_send(e, fd, from.data(), from.size(), MSG_NOSIGNAL); });
+  }
+  /// `message` must outlive the call, here and below.
+  auto recvmsg(int fd, msghdr* message) {
+    return request([=](io_uring_sqe* e) { io_uring_prep_recvmsg(e, fd, message, 0); });
+  }
   auto sendmsg(int fd, const msghdr* message) {
     return request([=](io_uring_sqe* e) { io_uring_prep_sendmsg(e, fd, message, MSG_NOSIGNAL); });
+  }
+  auto shutdown(int fd, int how) {
+    return request([=](io_uring_sqe* e) { io_uring_prep_shutdown(e, fd, how); });
+  }
+  auto close_fd(int fd) {
+    return request([=](io_uring_sqe* e) { io_uring_prep_close(e, fd); });
   }
   auto poll(int fd, unsigned events) {
     return request([=](io_uring_sqe* e) { io_uring_prep_poll_add(e, fd, events); });
@@ -90,18 +121,20 @@ class Reactor final : public Runtime {
     });
   }
   auto fdatasync(int fd) {
-    return request([=](io_uring_sqe* e) { io_uring_prep_fsync(e, fd, IORING_FSYNC_DATASYNC); });
+    return request([=](io_uring_sqe* e) { io_uring_prep_fsync(e, fd, IORING_FSYNC_DATASYNC); }, true);
   }
   auto fallocate(int fd, int mode, u64 offset, u64 length) {
-    return request([=](io_uring_sqe* e) { io_uring_prep_fallocate(e, fd, mode, offset, length); });
+    return request([=](io_uring_sqe* e) { io_uring_prep_fallocate(e, fd, mode, offset, length); }, true);
   }
   /// Ends what waits on the descriptor; those requests return -ECANCELED.
   auto cancel(int fd) {
     return request([=](io_uring_sqe* e) { io_uring_prep_cancel_fd(e, fd, IORING_ASYNC_CANCEL_ALL); });
   }
 
-  /// Nanoseconds of this thread's processor time so far; for tests of idling and of the use of cores.
-  u64 busy_ns() const { return busy_ns_; }
+  /// Processor time of the thread in `run` so far, from any thread; 0 before it runs.
+  u64 busy_ns() const;
+  /// How often it went to sleep in the kernel.
+  u64 sleeps() const { return sleeps_.load(std::memory_order_relaxed); }
 
  private:
   struct Timer {
@@ -113,15 +146,20 @@ class Reactor final : public Runtime {
     }
   };
 
-  explicit Reactor(ReactorOptions options) : options_(options) {}
+  explicit Reactor(ReactorOptions options) : options_(options), poll_ns_(options.poll_ns) {}
   Status start();
-  io_uring_sqe* entry();
+  void begin(Operation& operation);
+  bool try_begin(Operation& operation);
+  void unpark();
+  void submit();
   bool reap();
   bool run_ready();
-  bool run_timers();
+  bool run_late();
+  void run_timers();
   bool run_remote();
+  void turn(bool& worked);
   void sleep_in_kernel();
-  void arm_wake();
+  void adapt(u64 waited_ns);
 
   ReactorOptions options_;
   io_uring ring_{};
@@ -131,14 +169,23 @@ class Reactor final : public Runtime {
   u64 wake_value_ = 0;
   Operation wake_;
   std::deque<std::coroutine_handle<>> ready_;
+  std::vector<std::coroutine_handle<>> late_;
+  std::vector<std::coroutine_handle<>> late_now_;
+  std::deque<Operation*> parked_;
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
   u64 sequence_ = 0;
-  u64 busy_ns_ = 0;
+  u64 poll_ns_;
+  u64 slow_ = 0;  // requests under way on kernel threads
+  std::atomic<u64> sleeps_{0};
+  std::atomic<u64> ended_busy_ns_{0};
+  std::atomic<clockid_t> clock_{0};
+  std::atomic<bool> running_{false};
   std::atomic<bool> stopping_{false};
   std::atomic<bool> asleep_{false};
   std::atomic<bool> remote_waits_{false};
   std::mutex remote_mutex_;
   std::vector<std::function<void()>> remote_;
+  std::vector<std::function<void()>> remote_now_;
 };
 
 }  // namespace brindle

@@ -1,64 +1,114 @@
 // remote.h: calls from one runtime to another, and from plain threads.
 //
-// Holds:  the call's coroutine runs on `home` from its first line to its last; the caller goes on where it was.
+// Holds:  1. The call's coroutine runs on `home` from its first line to its last; the caller goes on where it was.
+//         2. `make` is a function that returns a Task<T>, T not void. It is copied to where it runs and stays until its task
+//            has ended, so a lambda that captures by value, or by reference what outlives the call, may itself be a coroutine.
+// Caller: `home` must run until the call has returned: a stopped reactor never answers.
 #pragma once
 
 #include <condition_variable>
+#include <memory>
 #include <mutex>
 #include <optional>
+#include <type_traits>
+#include <utility>
 
 #include "runtime/runtime.h"
 
 namespace brindle {
 
-/// Runs `make()` (a function that returns a Task<T>) on `home`, and gives its result to a coroutine on `caller`.
+namespace detail {
+
+template <class T>
+struct TaskValue;
+template <class T>
+struct TaskValue<Task<T>> {
+  static_assert(!std::is_void_v<T>, "a call gives a value: return a Status where there is nothing else to say");
+  using type = T;
+};
 template <class Make>
-auto on(Runtime& home, Runtime& caller, Make make) -> decltype(make()) {
-  using T = std::remove_cvref_t<decltype(make().operator co_await().await_resume())>;
-  struct Call {
-    Runtime& home;
-    Runtime& caller;
-    Make& make;
-    std::optional<T> result;
-    bool await_ready() const noexcept { return false; }
-    void await_suspend(std::coroutine_handle<> handle) {
-      home.post_remote([this, handle] {
-        const auto body = [](Call& call, std::coroutine_handle<> back) -> Task<void> {
-          T value = co_await call.make();
-          call.result.emplace(std::move(value));
-          call.caller.post_remote([back] { back.resume(); });
-        };
-        start(body(*this, handle));
-      });
+using TaskValueOf = typename TaskValue<std::invoke_result_t<Make&>>::type;
+
+/// Waits on `caller` for a task on `home`. It lives in the caller's frame, which sleeps until the task has ended.
+template <class T, class Make>
+struct RemoteCall {
+  Runtime& home;
+  Runtime& caller;
+  Make& make;
+  std::optional<T> result;
+
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> handle) {
+    home.post_remote([this, handle] { start(run(*this, handle)); });
+  }
+  T await_resume() { return std::move(*result); }
+
+  static Task<void> run(RemoteCall& call, std::coroutine_handle<> back) {
+    Runtime& caller = call.caller;
+    {
+      T value = co_await call.make();
+      call.result.emplace(std::move(value));
     }
-    T await_resume() { return std::move(*result); }
-  };
+    caller.post_remote([back] { back.resume(); });  // from here on `call` may be gone
+  }
+};
+
+/// What a plain thread waits for. Shared, since the task's last steps may come after the thread has gone on.
+template <class T>
+struct BlockingCall {
+  std::mutex mutex;
+  std::condition_variable done;
+  std::optional<T> result;
+};
+
+template <class T, class Make>
+Task<void> run_blocking(std::shared_ptr<BlockingCall<T>> call, Make make) {
+  T value = co_await make();
+  const std::lock_guard lock(call->mutex);
+  call->result.emplace(std::move(value));
+  call->done.notify_one();
+}
+
+}  // namespace detail
+
+/// Runs `make()` on `home`, and gives its result to a coroutine on `caller`.
+template <class Make>
+Task<detail::TaskValueOf<Make>> on(Runtime& home, Runtime& caller, Make make) {
+  using T = detail::TaskValueOf<Make>;
   if (&home == &caller) {
     T value = co_await make();
     co_return value;
   }
-  Call call{home, caller, make, std::nullopt};
+  detail::RemoteCall<T, Make> call{home, caller, make, std::nullopt};
   T value = co_await call;
   co_return value;
 }
 
 /// Runs `make()` on `home` and blocks this thread (which must not be home's) until it has ended.
 template <class Make>
-auto call_blocking(Runtime& home, Make make) {
-  using T = std::remove_cvref_t<decltype(make().operator co_await().await_resume())>;
-  std::mutex mutex;
-  std::condition_variable done;
-  std::optional<T> result;
-  const auto body = [&]() -> Task<void> {
-    T value = co_await make();
-    const std::lock_guard lock(mutex);
-    result.emplace(std::move(value));
-    done.notify_one();
-  };
-  home.post_remote([&] { start(body()); });
-  std::unique_lock lock(mutex);
-  done.wait(lock, [&] { return result.has_value(); });
-  return std::move(*result);
+detail::TaskValueOf<Make> call_blocking(Runtime& home, Make make) {
+  using T = detail::TaskValueOf<Make>;
+  const auto call = std::make_shared<detail::BlockingCall<T>>();
+  home.post_remote([call, make] { start(detail::run_blocking<T, Make>(call, make)); });
+  std::unique_lock lock(call->mutex);
+  call->done.wait(lock, [&] { return call->result.has_value(); });
+  return std::move(*call->result);
+}
+
+/// Runs a plain function on `home` and blocks this thread until it has returned.
+template <class F>
+std::invoke_result_t<F&> ask_blocking(Runtime& home, F function) {
+  using T = std::invoke_result_t<F&>;
+  const auto call = std::make_shared<detail::BlockingCall<T>>();
+  home.post_remote([call, function]() mutable {
+    T value = function();
+    const std::lock_guard lock(call->mutex);
+    call->result.emplace(std::move(value));
+    call->done.notify_one();
+  });
+  std::unique_lock lock(call->mutex);
+  call->done.wait(lock, [&] { return call->result.has_value(); });
+  return std::move(*call->result);
 }
 
 }  // namespace brindle

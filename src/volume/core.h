@@ -33,6 +33,9 @@ class EngineCore final : public Engine, public PoolClient {
   Task<Status> set_labels(std::string name, Labels labels) override;
   Result<EntryInfo> show(std::string_view name) override;
   std::vector<EntryInfo> list(bool snapshots, std::string_view volume) override;
+  ListPiece list_piece(ListQuery query, ListKey key, std::string after, u64 count_max) override;
+  std::vector<EntryInfo> infos(std::vector<u64> ids) override;
+  std::vector<TreeNode> tree() override;
   Task<Result<EntryInfo>> measure(std::string name) override;
   Task<Result<u64>> frees(std::vector<std::string> names, bool with_snapshots) override;
   Task<Result<std::vector<DiffRange>>> diff(std::string from, std::string to) override;

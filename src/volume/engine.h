@@ -25,6 +25,7 @@ using Labels = std::map<std::string, std::string>;
 
 /// A volume or a snapshot, as lists and `show` give it.
 struct EntryInfo {
+  u64 id = 0;                        // within this pool, for life
   std::string name;                  // "db" or "db@monday"
   std::string uuid;                  // for life
   bool is_snapshot = false;
@@ -39,6 +40,31 @@ struct EntryInfo {
   bool is_protected = false;
   bool deleted = false;              // a volume that was deleted while snapshots of it remain: only its name is left
   Labels labels;
+};
+
+/// Which volumes, or which snapshots, a list is about.
+struct ListQuery {
+  bool snapshots = false;
+  std::string volume;  // snapshots of this one only; "" for all
+  Labels labels;       // that an entry must have
+};
+enum class ListKey : u8 { name, size, created, referenced, exclusive };
+
+/// One entry of a list: as small as can be, since a pool may have hundreds of thousands.
+struct ListItem {
+  u64 id = 0;   // for EntryInfo: Engine::infos
+  u64 key = 0;  // what the list is sorted by; the greatest number where it is not known; 0 for names
+};
+/// A part of a list, in the order of names, and where the next part begins.
+struct ListPiece {
+  std::vector<ListItem> items;
+  std::string next;  // the name to go on behind; "" at the end
+};
+
+/// Who descends from whom. A volume's parent is the snapshot that it continues, a snapshot's the one before it.
+struct TreeNode {
+  u64 id = 0;
+  u64 parent = 0;  // 0: the eldest of its family
 };
 
 struct Extent {
@@ -148,6 +174,13 @@ class Engine {
   virtual Result<EntryInfo> show(std::string_view name) = 0;
   /// All volumes, or all snapshots (of `volume` where that is not empty), by name.
   virtual std::vector<EntryInfo> list(bool snapshots, std::string_view volume) = 0;
+  /// The same in pieces, so that a list of any length never keeps the home core long: looks at up to `count_max` entries
+  /// behind the name `after` ("" at first).
+  virtual ListPiece list_piece(ListQuery query, ListKey key, std::string after, u64 count_max) = 0;
+  /// Those of the entries that still are there, in the order of `ids`.
+  virtual std::vector<EntryInfo> infos(std::vector<u64> ids) = 0;
+  /// Every volume and snapshot with its parent, parents first, the older before the younger.
+  virtual std::vector<TreeNode> tree() = 0;
   /// As show, with `referenced` and `exclusive` counted by a walk.
   virtual Task<Result<EntryInfo>> measure(std::string name) = 0;
   /// Bytes of data that removing exactly this set would free.

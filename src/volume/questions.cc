@@ -10,6 +10,7 @@ namespace brindle {
 
 EntryInfo EngineCore::info(const Entry& entry) const {
   EntryInfo info;
+  info.id = entry.record.id;
   info.name = entry.full_name();
   info.uuid = uuid_text(entry.record.uuid);
   info.is_snapshot = entry.is_snapshot();

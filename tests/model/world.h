@@ -1,11 +1,12 @@
 // world.h: an engine on a simulated disk, with plain calls that run the simulation until they end.
 //
 // Holds:  after a crash the old engine is left as it lay (its coroutines leak, as in a process that dies), and a new one
-//         opens the same disk.
+//         opens the same disk. Whenever no engine has it open, the verifier finds nothing wrong with it.
 #pragma once
 
 #include <gtest/gtest.h>
 
+#include "check/verify.h"
 #include "device/sim_device.h"
 #include "runtime/sim_runtime.h"
 #include "volume/core.h"
@@ -16,7 +17,11 @@ struct WorldOptions {
   u64 seed = 1;
   u64 pool_size = 64 * MiB;
   u64 memory_max = 16 * MiB;
+  u64 verify_one_in = 1;  // of the times that an engine leaves the disk; 0: never
 };
+
+/// Verifies a disk on a runtime of its own.
+Result<CheckReport> verify_disk(SimDisk& disk, VerifyOptions options = {}, VerifyProgress* progress = nullptr);
 
 class World {
  public:
@@ -28,6 +33,8 @@ class World {
   void close();
   void kill();
   void lose_power();
+  /// What the verifier says of the disk as it lies.
+  Result<CheckReport> verify(VerifyOptions options = {}) { return verify_disk(disk_, options); }
 
   SimRuntime& runtime() { return *runtime_; }
   SimDevice& device() { return *device_; }
@@ -59,15 +66,21 @@ class World {
 
  private:
   void crashed();
+  void left();
 
   WorldOptions options_;
   SimDisk disk_;
   Rng seeds_;
+  Rng verify_dice_;
   std::unique_ptr<SimRuntime> runtime_;
   std::unique_ptr<SimDevice> device_;
   std::unique_ptr<EngineCore> engine_;
   bool made_ = false;
 };
+
+/// Fills a world that was just opened with one of each: volumes of two heights, snapshots, clones, leaves, patches, a branch
+/// point that let something go, compacted segments; and closes it.
+void make_sample(World& world);
 
 /// Bytes that tell which write they come from.
 std::string pattern(u64 stamp, u64 length);

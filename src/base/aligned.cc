@@ -1,0 +1,69 @@
+#include "base/aligned.h"
+
+#include <sys/mman.h>
+
+#include <array>
+#include <bit>
+#include <cstring>
+#include <new>
+#include <vector>
+
+namespace brindle {
+
+namespace {
+
+// Buffers of 4 KiB, 8 KiB, … 512 KiB are kept for the next that asks; larger ones are rare.
+constexpr size_t classes = 8;
+constexpr u64 kept_bytes_max = 2 * MiB;  // of each size, in each thread
+
+size_t class_of(u64 size) { return static_cast<size_t>(std::countr_zero(std::bit_ceil(size / block_size))); }
+u64 class_size(size_t number) { return block_size << number; }
+
+std::byte* map(u64 size) {
+  void* at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (at == MAP_FAILED) throw std::bad_alloc();
+  return static_cast<std::byte*>(at);
+}
+
+struct Kept {
+  std::array<std::vector<std::byte*>, classes> buffers;
+  ~Kept() {
+    for (size_t number = 0; number < classes; ++number) {
+      for (std::byte* bytes : buffers[number]) munmap(bytes, class_size(number));
+    }
+  }
+};
+
+thread_local Kept kept;
+
+}  // namespace
+
+std::byte* detail::take_aligned(u64 size) {
+  const size_t number = class_of(size);
+  if (number >= classes) return map(size);
+  auto& buffers = kept.buffers[number];
+  if (buffers.empty()) return map(class_size(number));
+  std::byte* const bytes = buffers.back();
+  buffers.pop_back();
+  return bytes;
+}
+
+void detail::give_aligned(std::byte* bytes, u64 size) {
+  const size_t number = class_of(size);
+  if (number >= classes) {
+    munmap(bytes, size);
+    return;
+  }
+  auto& buffers = kept.buffers[number];
+  if (buffers.size() * class_size(number) >= kept_bytes_max) {
+    munmap(bytes, class_size(number));
+    return;
+  }
+  buffers.push_back(bytes);
+}
+
+void AlignedBuffer::clear() {
+  if (size() > 0) std::memset(data(), 0, size());
+}
+
+}  // namespace brindle

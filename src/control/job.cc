@@ -1,0 +1,49 @@
+#include "control/job.h"
+
+namespace brindle::control {
+
+Status Job::start(JobSteps steps) {
+  const std::lock_guard thread_lock(thread_mutex_);
+  {
+    const std::lock_guard lock(mutex_);
+    if (running_) return Error{Code::busy, "one is running already: look at it, or end it first"};
+    running_ = true;
+    steps_ = std::move(steps);
+    last_ = {};
+    error_.reset();
+    damage_.clear();
+  }
+  if (thread_.joinable()) thread_.join();
+  thread_ = std::thread([this, run = steps_->run] {
+    auto result = run();
+    const std::lock_guard lock(mutex_);
+    last_ = steps_->progress();
+    running_ = false;
+    if (result) {
+      damage_ = std::move(result).value();
+    } else {
+      error_ = result.error();
+    }
+  });
+  return {};
+}
+
+void Job::end() {
+  const std::lock_guard thread_lock(thread_mutex_);
+  {
+    const std::lock_guard lock(mutex_);
+    if (running_) steps_->stop();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+void Job::write(JsonWriter& to) {
+  const std::lock_guard lock(mutex_);
+  const Engine::Progress progress = running_ ? steps_->progress() : last_;
+  to.begin_object().member("running", running_).member("done", progress.done).member("total", progress.total);
+  to.member("error", error_ ? std::string_view(error_->message) : std::string_view());
+  write_damage(to.key("damage"), damage_);
+  to.end_object();
+}
+
+}  // namespace brindle::control

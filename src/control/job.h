@@ -1,0 +1,49 @@
+// job.h: work of minutes that a client starts, looks at and ends: scrub and check. One of each runs at a time.
+//
+// Holds:  the work runs on a thread of its own; its result stays until the next one is started.
+// Caller: any thread but a reactor's.
+// Fails:  busy while one runs.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "base/result.h"
+#include "control/json.h"
+#include "volume/engine.h"
+
+namespace brindle::control {
+
+/// How far a job is; `stop` asks it to end early. Read and written by its work's own means only.
+struct JobSteps {
+  std::function<Result<std::vector<DamageRange>>()> run;
+  std::function<Engine::Progress()> progress;
+  std::function<void()> stop;
+};
+
+class Job {
+ public:
+  ~Job() { end(); }
+  /// Starts it. Fails: busy.
+  Status start(JobSteps steps);
+  /// Asks it to end and waits until it has.
+  void end();
+  /// `{running, done, total, error, damage}`; of a job that never ran: not running, nothing done.
+  void write(JsonWriter& to);
+
+ private:
+  std::mutex mutex_;        // over what follows
+  std::mutex thread_mutex_; // over `thread_`; taken first
+  std::thread thread_;
+  std::optional<JobSteps> steps_;
+  bool running_ = false;
+  Engine::Progress last_;
+  std::optional<Error> error_;
+  std::vector<DamageRange> damage_;
+};
+
+}  // namespace brindle::control

@@ -1,0 +1,144 @@
+#include "daemon/daemon.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
+
+#include "base/names.h"
+#include "control/listen.h"
+#include "daemon/notify.h"
+#include "daemon/version.h"
+
+namespace brindle::daemon {
+
+namespace {
+
+/// ":10809" is a port of this machine's own.
+std::string with_host(const std::string& address) {
+  auto where = control::parse_host_port(address);
+  if (!where) return address;
+  const bool brackets = where->host.find(':') != std::string::npos;
+  return fmt::format("{}{}{}:{}", brackets ? "[" : "", where->host, brackets ? "]" : "", where->port);
+}
+
+Task<Status> close_nbd(nbd::Server& server) {
+  co_await server.close();
+  co_return Status{};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Daemon>> Daemon::start(const Options& options) {
+  if (options.pools.size() > 1) {
+    return Error{Code::unsupported, fmt::format("pool {}: a pool of several devices is not supported yet: give one --pool",
+                                                options.pools[1])};
+  }
+  std::unique_ptr<Daemon> daemon(new Daemon());
+  auto state = StateFolder::open(options.state);
+  if (!state) return state.error();
+  daemon->state_ = std::make_unique<StateFolder>(std::move(state).value());
+  if (auto status = daemon->start_cores(options); !status) return status.error();
+  if (auto status = daemon->open_engine(options); !status) return status.error();
+  if (auto status = daemon->listen(options); !status) return status.error();
+  return daemon;
+}
+
+Daemon::~Daemon() { static_cast<void>(stop().ok()); }
+
+Status Daemon::start_cores(const Options& options) {
+  const std::vector<int> cores = options.cores.empty() ? std::vector<int>{-1} : options.cores;
+  for (int core : cores) {
+    ReactorOptions reactor_options;
+    reactor_options.core = core;
+    auto reactor = Reactor::create(reactor_options);
+    if (!reactor) return Error{reactor.code(), "reactor: " + reactor.error().message};
+    cores_.push_back({std::move(reactor).value(), {}});
+  }
+  for (Core& core : cores_) {
+    core.thread = std::thread([reactor = core.reactor.get()] { reactor->run(); });
+  }
+  return {};
+}
+
+Status Daemon::open_engine(const Options& options) {
+  const bool is_default = options.pools.empty();
+  const std::string path = is_default ? state_->pool() : options.pools.front();
+  auto pool = PoolFile::open(home(), path, is_default, options);
+  if (!pool) return pool.error();
+  pool_ = std::move(pool).value();
+  EngineOptions engine_options;
+  engine_options.create = pool_->is_new();
+  engine_options.memory_max = options.memory;
+  auto opened = call_blocking(home(), [&] { return Engine::open(home(), pool_->device(), engine_options); });
+  if (!opened) return Error{opened.code(), fmt::format("pool {}: {}", path, opened.error().message)};
+  engine_ = std::move(opened).value();
+  pool_->keep();
+  PoolStatus status = ask_blocking(home(), [this] { return engine_->status(); });
+  if (options.pool_size && *options.pool_size > status.size) {
+    const Status grown = call_blocking(home(), [&] { return engine_->pool_grow(*options.pool_size); });
+    if (!grown && grown.code() != Code::invalid) return Error{grown.code(), fmt::format("pool {}: {}", path, grown.error().message)};
+    status = ask_blocking(home(), [this] { return engine_->status(); });
+  }
+  spdlog::info("pool {}: {}, {} volumes, {} snapshots, {} used of {}", path, pool_->is_new() ? "made" : "opened", status.volumes,
+               status.snapshots, format_size(status.used), format_size(status.size));
+  if (status.replayed_batches > 0) {
+    spdlog::info("pool {}: it was not closed in order: {} batches of the log were replayed in {:.1f} ms", path,
+                 status.replayed_batches, static_cast<double>(status.replay_us) / 1000);
+  }
+  if (!status.writable) spdlog::error("pool {}: read-only: {}", path, status.health);
+  return {};
+}
+
+Status Daemon::listen(const Options& options) {
+  nbd::ServerOptions nbd_options;
+  nbd_options.unix_path = state_->nbd_socket();
+  if (!options.nbd.empty()) nbd_options.tcp.push_back(with_host(options.nbd));
+  std::vector<Reactor*> reactors;
+  for (const Core& core : cores_) reactors.push_back(core.reactor.get());
+  auto exports = ask_blocking(home(), [&] { return nbd::Server::listen(*engine_, home(), reactors, nbd_options); });
+  if (!exports) return Error{exports.code(), "NBD: " + exports.error().message};
+  nbd_ = std::move(exports).value();
+  nbd_addresses_ = nbd_->addresses();
+  for (const std::string& address : nbd_addresses_) spdlog::info("NBD on {}", address);
+
+  control::About about;
+  about.version = version_text;
+  about.nbd = [this] { return control::NbdStatus{nbd_->connections(), nbd_addresses_}; };
+  api_ = std::make_unique<control::Api>(*engine_, home(), about);
+  const auto handler = [this](const control::Request& request, bool over_tcp) { return api_->handle(request, over_tcp); };
+  auto server = control::Server::start({state_->control_socket(), options.http}, handler);
+  if (!server) return Error{server.code(), "control: " + server.error().message};
+  control_ = std::move(server).value();
+  for (const std::string& address : control_->addresses()) spdlog::info("control API on {}", address);
+  return {};
+}
+
+std::string Daemon::ready_line() const {
+  return fmt::format("ready: pool {}, control {}, NBD {}", pool_->device().name(), fmt::join(control_->addresses(), ", "),
+                     fmt::join(nbd_addresses_, ", "));
+}
+
+Status Daemon::stop() {
+  if (stopped_) return {};
+  stopped_ = true;
+  Status status;
+  if (control_) control_->refuse();
+  if (nbd_) static_cast<void>(call_blocking(home(), [this] { return close_nbd(*nbd_); }).ok());
+  if (engine_) status = call_blocking(home(), [this] { return engine_->close(); });
+  if (api_) api_->close();
+  if (control_) control_->close();
+  control_.reset();
+  api_.reset();
+  if (engine_) ask_blocking(home(), [this] { return nbd_.reset(), engine_.reset(), true; });
+  for (Core& core : cores_) {
+    if (!core.thread.joinable()) continue;
+    core.reactor->stop();
+    core.thread.join();
+  }
+  pool_.reset();
+  cores_.clear();
+  state_.reset();
+  return status;
+}
+
+}  // namespace brindle::daemon

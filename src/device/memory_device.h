@@ -1,0 +1,42 @@
+// memory_device.h: a pool in memory, for tests and for measuring what is not the disk.
+//
+// Holds:  1. Every call completes at once; nothing survives the device.
+//         2. Memory is taken a chunk at a time when it is first written, and given back by a `punch` of all of it. A chunk is
+//            a huge page where the system has one: the page faults of small ones would be most of what is measured.
+// Caller: the thread of whoever opened the pool.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "device/device.h"
+
+namespace brindle {
+
+class MemoryDevice final : public Device {
+ public:
+  explicit MemoryDevice(u64 size_max) : size_max_(round_down(size_max, block_size)) {}
+
+  u64 size() const override { return size_; }
+  u64 size_max() const override { return size_max_; }
+  Task<Status> read(u64 offset, std::span<const iovec> into) override;
+  Task<Status> write(u64 offset, std::span<const iovec> from) override;
+  Task<Status> flush() override;
+  Task<Status> punch(u64 offset, u64 length) override;
+  Task<Status> fill(u64 offset, u64 length) override;
+  Status set_size_max(u64 bytes) override;
+  std::string name() const override { return "memory"; }
+
+ private:
+  static constexpr u64 chunk_bytes = 2 * MiB;
+  struct Free {
+    void operator()(std::byte* bytes) const;
+  };
+  std::byte* chunk(u64 index);
+
+  u64 size_ = 0;
+  u64 size_max_;
+  std::vector<std::unique_ptr<std::byte, Free>> chunks_;
+};
+
+}  // namespace brindle

@@ -1,0 +1,183 @@
+#include "serve/fuse/attach.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "serve/fuse/detach.h"
+#include "serve/fuse/device_users.h"
+#include "serve/fuse/file_system.h"
+#include "serve/fuse/loop_device.h"
+#include "serve/fuse/spawn.h"
+
+namespace brindle::fuse {
+
+namespace {
+
+using namespace std::chrono_literals;
+namespace fs = std::filesystem;
+
+constexpr int lock_patience_ms = 30'000;
+constexpr auto refresh_patience = 5s;
+
+bool has_capability(unsigned number) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("CapEff:")) return (std::stoull(line.substr(7), nullptr, 16) >> number & 1) != 0;
+  }
+  return false;
+}
+
+/// The folder where it is to be mounted: made, and free.
+Status prepare_mount_point(const std::string& point) {
+  std::error_code error;
+  fs::create_directories(point, error);
+  if (error) return Error{Code::invalid, fmt::format("{} cannot be made: {}", point, error.message())};
+  if (!fs::is_directory(point, error)) return Error{Code::invalid, fmt::format("{} is not a folder", point)};
+  if (is_mount_point(fs::canonical(point, error).string())) {
+    return Error{Code::busy, fmt::format("{} has something mounted already: choose another folder", point)};
+  }
+  return {};
+}
+
+Attachment look(const Place& place, const Record& record) {
+  Attachment out{place, record.name, place.uuid(), record.device, {}, record.read_only, 0, 0, false};
+  if (const auto server = place.read_server()) {
+    const bool alive = place.is_alive();
+    if (!server->name.empty()) out.name = server->name;
+    out.size = server->size;
+    out.pid = alive ? server->pid : 0;
+    out.connected = alive && server->connected;
+  }
+  for (const auto& mount : mounts_of(out.device)) out.mounts.push_back(mount.point);
+  return out;
+}
+
+/// What a killed process or a restart left. Fails: busy (somebody still uses the dead device).
+Status clean_stale(const Place& place) {
+  Record record = place.read_record().value_or(Record{});
+  return detach_locked(look(place, record), false);
+}
+
+/// Device, file system and mount, over the file that is being served.
+Status build(const AttachRequest& request, const Place& place, Record& record) {
+  // A snapshot that is mounted gets its journal replayed beside it, so its device takes writes until then.
+  const bool overlay = request.snapshot && !request.mount.empty();
+  const std::string file = place.disk() + "/" + record.file_name;
+  auto device = loop_attach(file, loop_tag(request.uuid), request.snapshot && !overlay);
+  if (!device) return device.error();
+  record.device = *device;
+  if (auto status = place.write_record(record); !status) return status;
+  if (!request.mkfs.empty()) {
+    if (auto status = make_file_system(*device, request.mkfs, request.force); !status) return status;
+  }
+  if (request.mount.empty()) return {};
+  if (auto status = mount_device(*device, request.mount, request.snapshot); !status) return status;
+  if (overlay) return loop_set_read_only(*device);
+  return {};
+}
+
+}  // namespace
+
+Status attach_check() {
+  if (!has_capability(CAP_SYS_ADMIN)) {
+    return Error{Code::unsupported, "it needs CAP_SYS_ADMIN, for FUSE, loop devices and mounting: run it as root"};
+  }
+  if (::access("/dev/fuse", R_OK | W_OK) != 0) {
+    return Error{Code::unsupported, fmt::format("/dev/fuse: {}: load the kernel's fuse module (modprobe fuse)",
+                                                std::strerror(errno))};
+  }
+  if (::access("/dev/loop-control", R_OK | W_OK) != 0) {
+    return Error{Code::unsupported, fmt::format("/dev/loop-control: {}: load the kernel's loop module (modprobe loop)",
+                                                std::strerror(errno))};
+  }
+  return {};
+}
+
+Result<Attachment> attach(const AttachRequest& request) {
+  const Place place(request.folder, request.uuid);
+  std::error_code error;
+  fs::create_directories(request.folder, error);
+  auto lock = lock_place(place, lock_patience_ms);
+  if (!lock) return lock.error();
+  if (const auto record = place.read_record()) {
+    if (place.is_alive()) {
+      return Error{Code::exists, fmt::format("it is attached already, as {}: detach it first", record->device)};
+    }
+    if (auto status = clean_stale(place); !status) return status.error();
+  }
+  if (!request.mount.empty()) {
+    if (auto status = prepare_mount_point(request.mount); !status) return status.error();
+  }
+  if (auto status = place.create(); !status) return status.error();
+  Record record{request.name, request.uuid, {}, request.name, request.mount, request.snapshot};
+  if (auto status = place.write_record(record); !status) return status.error();
+
+  std::vector<std::string> words = request.server;
+  if (request.snapshot && !request.mount.empty()) words.emplace_back("--overlay");
+  auto status = spawn_server(words, place.log());
+  if (status) status = build(request, place, record);
+  if (!status) {
+    // What had been built is of no use to anybody, so nothing is lost by force.
+    (void)detach_locked(look(place, record), true);
+    return status.error();
+  }
+  return look(place, record);
+}
+
+std::vector<Attachment> list(const std::string& folder) {
+  std::vector<Attachment> out;
+  for (const auto& place : places(folder)) {
+    Attachment found = look(place, place.read_record().value_or(Record{}));
+    if (found.pid == 0 && ::access(folder.c_str(), W_OK) == 0) {
+      auto lock = lock_place(place, 0);
+      if (!lock) continue;  // being attached or detached at this moment
+      if (is_remnant(place)) {
+        place.remove();
+        continue;
+      }
+    }
+    if (!found.device.empty()) out.push_back(std::move(found));
+  }
+  return out;
+}
+
+Status detach(const Attachment& attachment, bool force) {
+  auto lock = lock_place(attachment.place, force ? 2000 : lock_patience_ms);
+  // By force: also when another detach hangs, waiting for a daemon that does not come back.
+  if (!lock && !force) return lock.error();
+  return detach_locked(attachment, force);
+}
+
+Status refresh(const Attachment& attachment, u64 size) {
+  if (attachment.pid == 0) return Error{Code::io, "its serving process is dead: detach it, and attach it again"};
+  ::kill(attachment.pid, SIGHUP);
+  const auto until = std::chrono::steady_clock::now() + refresh_patience;
+  for (;;) {
+    const auto server = attachment.place.read_server();
+    if (server && server->size == size) break;
+    if (std::chrono::steady_clock::now() > until) {
+      return Error{Code::busy, fmt::format("its serving process has not taken the new size over: see {}", attachment.place.log())};
+    }
+    std::this_thread::sleep_for(5ms);
+  }
+  const Record record = attachment.place.read_record().value_or(Record{});
+  struct stat about {};  // asking for the size is what makes the kernel take it over
+  const std::string file = attachment.place.disk() + "/" + record.file_name;
+  if (::stat(file.c_str(), &about) != 0) return Error{Code::io, fmt::format("{}: {}", file, std::strerror(errno))};
+  return loop_refresh(attachment.device);
+}
+
+}  // namespace brindle::fuse

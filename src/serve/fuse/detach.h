@@ -1,0 +1,17 @@
+// detach.h: takes an attachment apart: mounts, loop device, serving process, FUSE, records.
+//
+// Caller: attach.cc, with the place's lock.
+#pragma once
+
+#include "base/result.h"
+#include "serve/fuse/attach.h"
+
+namespace brindle::fuse {
+
+/// As detach() in attach.h, with the lock held. Fails: busy, io; then the device is still there and works.
+Status detach_locked(const Attachment& attachment, bool force);
+
+/// The kernel has nothing of it any more, neither a device nor a mount: the records alone are left.
+bool is_remnant(const Place& place);
+
+}  // namespace brindle::fuse

@@ -1,0 +1,43 @@
+// loop_device.h: the kernel's loop device over a file.
+//
+// Holds:  each device that we make carries a tag, by which it is found again even when nothing else is left.
+// Caller: root (CAP_SYS_ADMIN); not the process that serves the file, which would wait for itself.
+// Fails:  io, unsupported (the kernel has no loop devices), busy.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/units.h"
+
+namespace brindle::fuse {
+
+/// What says "ours" on a device: at most 63 characters.
+std::string loop_tag(const std::string& uuid);
+
+/// A loop device over the file, with direct I/O and its partitions shown: "/dev/loop3".
+Result<std::string> loop_attach(const std::string& file, const std::string& tag, bool read_only);
+
+/// The devices with this tag, as the kernel has them now.
+std::vector<std::string> loop_find(const std::string& tag);
+
+/// Takes the file's present size over.
+Status loop_refresh(const std::string& device);
+
+/// Makes the device refuse writes from now on; who writes already goes on.
+Status loop_set_read_only(const std::string& device);
+
+/// Writes out what the kernel holds of the device, and flushes it.
+Status loop_flush(const std::string& device);
+
+/// Lets go of the file. Where someone has the device open, waits `patience_ms` for the end of that.
+/// Fails: busy (still open; nothing has changed then, or, with `when_closed`, it happens at the last close).
+Status loop_detach(const std::string& device, int patience_ms, bool when_closed);
+
+/// "8:1"s of the device and of its partitions.
+std::vector<std::string> loop_numbers(const std::string& device);
+/// "/dev/loop3" and "/dev/loop3p1"s.
+std::vector<std::string> loop_nodes(const std::string& device);
+
+}  // namespace brindle::fuse

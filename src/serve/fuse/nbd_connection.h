@@ -1,0 +1,33 @@
+// nbd_connection.h: opens one NBD export on a Unix socket: connects, negotiates, and hands over the socket.
+//
+// Holds:  structured replies and `base:allocation` are used where the server offers them; neither is required.
+// Caller: any thread; it blocks, at most `patience_ms` for each answer.
+// Fails:  not_found (the server has no such export), stopping (nobody listens, or it went away: try again later),
+//         invalid (what answers is not an NBD server that we understand).
+// Source: the NBD protocol, https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md, "Fixed newstyle".
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "base/units.h"
+#include "base/fd.h"
+
+namespace brindle::fuse {
+
+struct NbdConnection {
+  Fd socket;               // blocking
+  u64 size = 0;            // bytes
+  u16 flags = 0;           // NBD_FLAG_*, as the server sent them
+  bool structured = false; // replies come in chunks, and holes are not sent
+  u32 allocation_id = 0;   // of base:allocation; 0: block status cannot be asked
+
+  bool read_only() const { return (flags & 0x0002) != 0; }
+  bool can_flush() const { return (flags & 0x0004) != 0; }
+  bool can_trim() const { return (flags & 0x0020) != 0; }
+  bool can_zero() const { return (flags & 0x0040) != 0; }
+};
+
+Result<NbdConnection> nbd_connect(const std::string& socket_path, const std::string& export_name, int patience_ms);
+
+}  // namespace brindle::fuse

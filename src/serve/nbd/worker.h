@@ -1,0 +1,85 @@
+// worker.h: the NBD connections of one core, and what they share: receive memory, buffers, and a budget of payload.
+//
+// Holds:  1. The inbox belongs to whoever runs; nobody keeps anything in it over a suspension.
+//         2. Of connections that wait for shared memory the first gets it first, so that large requests are not starved.
+//         3. A client that stands still while it holds what others wait for is hung up on.
+// Caller: the worker's own core; `find_export` runs on the engine's.
+#pragma once
+
+#include <atomic>
+#include <list>
+#include <memory>
+
+#include "runtime/reactor.h"
+#include "runtime/sync.h"
+#include "serve/nbd/buffer_pool.h"
+#include "serve/nbd/limits.h"
+#include "volume/engine.h"
+
+namespace brindle::nbd {
+
+class Connection;
+
+/// What a name stands for, as a client is told.
+struct Export {
+  std::string name;
+  u64 size = 0;
+  bool read_only = false;
+  std::string description;
+  std::unique_ptr<Handle> handle;  // where it was asked for; lives and dies on the engine's core
+};
+
+class Worker {
+ public:
+  Worker(Engine& engine, Reactor& home, Reactor& core, Limits limits, std::atomic<u64>& connections);
+  ~Worker();
+
+  /// Takes a client over. From the reactor's thread.
+  void serve(int fd);
+  /// Lets requests under way finish and closes every connection; after Limits::close_ns it hangs up.
+  Task<void> close();
+
+  Engine& engine() { return engine_; }
+  Reactor& home() { return home_; }
+  Reactor& core() { return core_; }
+  bool is_home() const { return &home_ == &core_; }
+  const Limits& limits() const { return limits_; }
+  BufferPool& buffers() { return buffers_; }
+  MutBytes inbox() { return inbox_.span(); }
+
+  /// On the engine's core. An empty name is the only volume, where there is one only.
+  Task<Result<Export>> find_export(std::string name, bool open);
+  /// On the engine's core: volumes, each followed by its snapshots.
+  Task<Result<std::vector<std::string>>> export_names();
+
+  // --- the shared budget
+  bool try_take(Connection& who, u64 bytes);
+  void wait_in_line(Connection& who);
+  void leave_line(Connection& who);
+  void give_back(u64 bytes);
+  /// Something began that has a time limit.
+  void watch_wanted() { watch_.notify_all(); }
+
+ private:
+  Task<void> run(std::unique_ptr<Connection> connection);
+  Task<void> watch();
+  bool needs_watching() const;
+
+  Engine& engine_;
+  Reactor& home_;
+  Reactor& core_;
+  Limits limits_;
+  std::atomic<u64>& count_;
+  AlignedBuffer inbox_;
+  BufferPool buffers_;
+  std::list<Connection*> connections_;
+  std::list<Connection*> line_;  // who waits for shared memory
+  u64 shared_left_;
+  Signal watch_;
+  Gate gate_;
+  bool watching_ = false;
+  bool closing_ = false;
+  u64 close_by_ns_ = 0;
+};
+
+}  // namespace brindle::nbd

@@ -1,0 +1,148 @@
+// fault_test.cc: what the device refuses, and what the engine makes of it.
+#include "model/world.h"
+
+namespace brindle::model {
+namespace {
+
+class FaultTest : public testing::Test {
+ protected:
+  FaultTest() : world({}) {
+    EXPECT_TRUE(world.open());
+    world.create("db", 16 * MiB);
+  }
+  Status write(u64 offset, u64 stamp, bool fua = false) {
+    const std::string bytes = pattern(stamp, 64 * KiB);
+    const auto to = world.handle("db");
+    return world.run(to->write(offset, std::as_bytes(std::span(bytes)), fua));
+  }
+  Status read(u64 offset, u64 length) {
+    const auto from = world.handle("db", true);
+    std::string bytes(length, '?');
+    return world.run(from->read(offset, std::as_writable_bytes(std::span(bytes))));
+  }
+  void expect(u64 offset, u64 stamp) { EXPECT_EQ(world.read("db", offset, 64 * KiB), pattern(stamp, 64 * KiB)); }
+  /// The device's address of the block that holds these bytes.
+  u64 find(const std::string& bytes) {
+    for (const auto& [number, block] : world.disk().blocks) {
+      if (std::memcmp(block.data(), bytes.data(), block_size) == 0) return number;
+    }
+    ADD_FAILURE() << "no block of the device holds it";
+    return 0;
+  }
+  World world;
+};
+
+TEST_F(FaultTest, ErrorsThatPassCostNothing) {
+  EXPECT_TRUE(write(0, 1));
+  world.device().faults().failing_writes = 1;
+  EXPECT_TRUE(write(64 * KiB, 2));
+  world.device().faults().failing_reads = 1;
+  expect(0, 1);
+  world.device().faults().failing_writes = 1;
+  world.sync();
+  expect(64 * KiB, 2);
+  EXPECT_EQ(world.engine().status().health, "ok");
+}
+
+TEST_F(FaultTest, AWriteThatFailsLatchesThePoolAndLosesNothingAcknowledged) {
+  EXPECT_TRUE(write(0, 1));
+  world.device().faults().write_error_one_in = 1;
+  EXPECT_EQ(write(64 * KiB, 2).code(), Code::io);
+  EXPECT_FALSE(world.engine().status().writable);
+  expect(0, 1);
+  EXPECT_EQ(write(0, 3).code(), Code::read_only);
+  std::vector<std::string> names{"db@s"};
+  EXPECT_EQ(world.run(world.engine().snapshot_create(std::move(names), {})).code(), Code::read_only);
+  world.close();
+  ASSERT_TRUE(world.open());
+  expect(0, 1);
+  EXPECT_TRUE(write(0, 3));
+}
+
+TEST_F(FaultTest, AFlushThatFailsIsToldToAllWhoWaitForIt) {
+  EXPECT_TRUE(write(0, 1));
+  world.device().faults().failing_flushes = 1;
+  EXPECT_EQ(write(64 * KiB, 2, true).code(), Code::io);
+  EXPECT_FALSE(world.engine().status().writable);
+  const auto handle = world.handle("db");
+  EXPECT_EQ(world.run(handle->flush()).code(), Code::io);
+  expect(0, 1);
+}
+
+TEST_F(FaultTest, ABadBlockCostsItsFourKibibytesAloneAndIsMendedByAWrite) {
+  EXPECT_TRUE(write(0, 1));
+  world.snapshot("db@s");
+  world.sync();
+  const u64 bad = find(pattern(1, 64 * KiB).substr(8192, block_size));
+  world.device().faults().bad_blocks.insert(bad);
+  EXPECT_EQ(read(8192, 4096).code(), Code::io);
+  EXPECT_TRUE(read(0, 8192));
+  EXPECT_TRUE(read(12288, 4096));
+  auto damage = world.run(world.engine().scrub(nullptr));
+  ASSERT_TRUE(damage);
+  ASSERT_EQ(damage->size(), 2u);
+  EXPECT_EQ((*damage)[0].volume, "db");
+  EXPECT_EQ((*damage)[1].volume, "db@s");
+  EXPECT_EQ((*damage)[0].offset, 8192u);
+  EXPECT_EQ((*damage)[0].length, 4096u);
+  EXPECT_EQ((*damage)[0].kind, "io");
+  EXPECT_TRUE(write(0, 2));
+  expect(0, 2);
+}
+
+TEST_F(FaultTest, RotIsNeverReturnedAsData) {
+  EXPECT_TRUE(write(0, 1));
+  world.sync();
+  const u64 block = find(pattern(1, 64 * KiB).substr(0, block_size));
+  world.disk().blocks[block][17] ^= std::byte{1};
+  EXPECT_EQ(read(0, 4096).code(), Code::corrupt);
+  EXPECT_TRUE(read(4096, 4096));
+  world.kill();
+  ASSERT_TRUE(world.open());
+  EXPECT_EQ(read(0, 4096).code(), Code::corrupt);
+  EXPECT_TRUE(write(1 * MiB, 2));
+}
+
+TEST_F(FaultTest, AFullHostRefusesWritesAndServesEverythingElse) {
+  world.runtime().run_for(second_ns);  // the reserve is there
+  world.device().faults().host_full = true;
+  Status status;
+  u64 written = 0;
+  for (; written < 1000 && status; ++written) {
+    status = write(written % 10 * 64 * KiB, 1000 + written);
+    if (written % 10 == 9 && status) {
+      const std::string name = "db@" + std::to_string(written);
+      world.snapshot(name);
+    }
+  }
+  ASSERT_FALSE(status) << "it never became full";
+  EXPECT_EQ(status.code(), Code::no_space);
+  --written;
+  EXPECT_TRUE(world.engine().status().writable) << world.engine().status().health;
+  for (u64 i = written - 10; i < written; ++i) expect(i % 10 * 64 * KiB, 1000 + i);
+  const auto handle = world.handle("db");
+  EXPECT_TRUE(world.run(handle->flush()));
+  for (u64 i = 9; i < written; i += 10) world.remove("db@" + std::to_string(i));
+  world.sync();
+  EXPECT_TRUE(world.engine().status().writable) << world.engine().status().health;
+  for (u64 i = 0; i < 20; ++i) EXPECT_TRUE(write(i * 64 * KiB, 5000 + i)) << i;
+  world.kill();
+  ASSERT_TRUE(world.open());
+  for (u64 i = 0; i < 20; ++i) expect(i * 64 * KiB, 5000 + i);
+}
+
+TEST_F(FaultTest, CompactionGoesRoundWhatItCannotRead) {
+  // Every second block of many chunks dies, and one that lives cannot be read.
+  for (u64 i = 0; i < 200; ++i) ASSERT_TRUE(write(i % 256 * 64 * KiB, 1 + i));
+  const u64 bad = find(pattern(11, 64 * KiB).substr(0, block_size));
+  world.device().faults().bad_blocks.insert(bad);
+  Status status;
+  for (u64 i = 0; i < 4000 && status; ++i) {
+    if (i % 200 != 10) status = write(i % 200 * 64 * KiB, 9000 + i);
+  }
+  EXPECT_TRUE(status) << status.error().message;
+  EXPECT_EQ(read(10 * 64 * KiB, 4096).code(), Code::io);
+}
+
+}  // namespace
+}  // namespace brindle::model
