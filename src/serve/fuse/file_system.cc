@@ -10,7 +10,7 @@
 
 #include <fmt/format.h>
 
-#include "serve/fuse/run_program.h"
+#include "base/run_program.h"
 
 namespace brindle::fuse {
 

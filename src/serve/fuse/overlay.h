@@ -13,7 +13,7 @@
 
 #include "base/result.h"
 #include "base/units.h"
-#include "serve/fuse/fd.h"
+#include "base/fd.h"
 
 namespace brindle::fuse {
 

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <ctime>
 #include <fstream>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -32,6 +33,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds retry_min{50}, retry_max{1000};
 constexpr int patience_ms = 2000;          // for the daemon's answers while connecting
+constexpr milliseconds gone_after{3000};
 constexpr unsigned signals_every = 1024;   // turns
 constexpr int buffers_stay = 4 * MiB;      // smaller ones are reused from the heap, not mapped anew each time
 
@@ -85,6 +87,7 @@ class Server {
   std::unique_ptr<ServedFile> file_;
   Clock::time_point retry_at_{};
   milliseconds retry_after_ = retry_min;
+  std::optional<Clock::time_point> missing_since_;
   bool gone_ = false;      // the daemon says that there is no such volume any more
   bool ending_ = false;
   bool last_flush_sent_ = false, last_flush_done_ = false;
@@ -165,12 +168,16 @@ void Server::try_again() {
   auto status = connect();
   if (status) {
     gone_ = false;
+    missing_since_.reset();
     retry_after_ = retry_min;
     log(fmt::format("connected again: {} requests go on", client_.unanswered()));
     note();
     return;
   }
-  gone_ = status.code() == Code::not_found;
+  // A daemon that has just begun is believed only when it says so for a while.
+  if (status.code() != Code::not_found) missing_since_.reset();
+  if (status.code() == Code::not_found && !missing_since_) missing_since_ = Clock::now();
+  gone_ = missing_since_ && Clock::now() - *missing_since_ >= gone_after;
   if (gone_ && !was_gone) log(fmt::format("{}: I/O fails from now on", status.error().message));
   retry_after_ = std::min(retry_after_ * 2, retry_max);
   retry_at_ = Clock::now() + retry_after_;

@@ -13,7 +13,7 @@
 
 #include <fmt/format.h>
 
-#include "serve/fuse/fd.h"
+#include "base/fd.h"
 
 namespace brindle::fuse {
 

@@ -32,9 +32,7 @@ const std::byte* zeroes() {
   return buffer.data();
 }
 
-bool changes(const Request& request) {
-  return request.is(Command::write) || request.is(Command::write_zeroes) || request.is(Command::trim);
-}
+bool writes(const Request& request) { return request.is(Command::write) || request.is(Command::write_zeroes); }
 
 }  // namespace
 
@@ -173,7 +171,7 @@ Task<Status> Connection::block_status(Request request, Charge charge) {
 
 void Connection::answer(const Request& request, const Status& status, Charge charge) {
   release(charge);
-  if (!status) return answer_error(request, wire_error(status.code(), changes(request)), status.error().message);
+  if (!status) return answer_error(request, wire_error(status.code(), writes(request)), status.error().message);
   if (outbox_.empty()) sendable_.notify_all();
   // An empty read has no content, and with structured replies a chunk must end it.
   if (structured_ && request.is(Command::read)) {

@@ -15,6 +15,8 @@
 
 #include <fmt/format.h>
 
+#include "base/names.h"
+
 namespace brindle::nbd {
 
 namespace {
@@ -81,7 +83,8 @@ Result<Listener> Listener::on_path(const std::string& path) {
 
 Result<Listener> Listener::on_tcp(const std::string& address) {
   const size_t colon = address.rfind(':');
-  if (colon == std::string::npos || colon + 1 == address.size()) {
+  const auto number = parse_bytes(colon == std::string::npos ? "" : address.substr(colon + 1));
+  if (!number || *number > 65535) {  // getaddrinfo would take it modulo 65536
     return Error{Code::invalid, fmt::format("{}: not an address: give one such as 127.0.0.1:10809 or [::1]:10809", address)};
   }
   std::string host = address.substr(0, colon);

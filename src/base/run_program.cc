@@ -1,4 +1,4 @@
-#include "serve/fuse/run_program.h"
+#include "base/run_program.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -14,9 +14,9 @@
 
 #include <fmt/format.h>
 
-#include "serve/fuse/fd.h"
+#include "base/fd.h"
 
-namespace brindle::fuse {
+namespace brindle {
 
 namespace {
 
@@ -55,6 +55,8 @@ struct Pipe {
 };
 
 }  // namespace
+
+bool program_installed(const std::string& name) { return !find_program(name).empty(); }
 
 Status run_program(const std::vector<std::string>& words, const OnOutput& on_output, const Cancelled& cancelled) {
   const std::string program = find_program(words.front());
@@ -112,4 +114,4 @@ Status run_program(const std::vector<std::string>& words, const OnOutput& on_out
   return Error{Code::io, why};
 }
 
-}  // namespace brindle::fuse
+}  // namespace brindle

@@ -8,7 +8,7 @@
 
 #include "base/result.h"
 
-namespace brindle::fuse {
+namespace brindle {
 
 /// Called with what the program writes on standard output, as it comes.
 using OnOutput = std::function<void(std::string_view)>;
@@ -19,4 +19,7 @@ using Cancelled = std::function<bool()>;
 /// Fails: not_found (no such program), cancelled, io (it failed; the message is the last line that it wrote).
 Status run_program(const std::vector<std::string>& words, const OnOutput& on_output = {}, const Cancelled& cancelled = {});
 
-}  // namespace brindle::fuse
+/// Whether there is such a program.
+bool program_installed(const std::string& name);
+
+}  // namespace brindle
