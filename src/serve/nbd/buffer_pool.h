@@ -6,6 +6,8 @@
 #pragma once
 
 #include <array>
+#include <cstdlib>
+#include <new>
 #include <utility>
 #include <vector>
 
