@@ -217,15 +217,15 @@ bool MapWalk::begin_page(const CheckedRoot& root, const Side& parent, const Page
     findings_.pool("space", *at, ref.slots() * page_slot_size,
                    fmt::format("segment {}: a page of a map that is not marked live", ref.name.segment()));
   }
+  if (!fresh && !uncertain) {
+    bad_page(ref, "map", "a page of a map is named from two places that cannot share it", false);
+  }
   if (ref.birth == 0 || ref.birth >= limits_.number) {
     bad_page(ref, "map", "a page of a map is younger than the checkpoint", false);
   }
   const bool older_than_parent = !uncertain && parent.root != nullptr && ref.birth < parent.root->record.number;
   const auto fault = birth_fault(root, parent, ref.birth >= root.record.number, older_than_parent);
   if (!fault.empty()) bad_page(ref, "map", fmt::format("a page of a map is {}", fault), false);
-  if (!fresh && !uncertain) {
-    bad_page(ref, "map", "a page of a map is named from two places that cannot share it", false);
-  }
   return fresh;
 }
 
@@ -242,11 +242,11 @@ bool MapWalk::begin_block(const CheckedRoot& root, const Side& parent, SlotName 
   if (!segments_.is_live(name)) {
     findings_.pool("space", *at, block_size, fmt::format("segment {}: a block that is not marked live", name.segment()));
   }
+  if (!fresh && !uncertain) bad_block(name, "map", "a block is named from two places that cannot share it");
   if (name >= limits_.position) bad_block(name, "map", "a block is younger than the checkpoint");
   const bool older_than_parent = !uncertain && parent.root != nullptr && name < parent.root->record.position;
   const auto fault = birth_fault(root, parent, name >= root.record.position, older_than_parent);
   if (!fault.empty()) bad_block(name, "map", fmt::format("a block is {}", fault));
-  if (!fresh && !uncertain) bad_block(name, "map", "a block is named from two places that cannot share it");
   if (fresh && read_data_) to_read_.push_back({*at, name, crc});
   return fresh;
 }

@@ -18,7 +18,7 @@ namespace brindle::control {
 
 namespace {
 
-constexpr int backlog = 128;
+constexpr int backlog = SOMAXCONN;
 constexpr mode_t socket_mode = 0660;
 constexpr u64 port_max = 65535;
 

@@ -1,6 +1,5 @@
 #include "format/page.h"
 
-#include <algorithm>
 #include <cstring>
 
 namespace brindle {

@@ -4,6 +4,19 @@
 
 namespace brindle::model {
 
+Result<CheckReport> verify_disk(SimDisk& disk, VerifyOptions options, VerifyProgress* progress) {
+  SimRuntime runtime(1);
+  SimDevice device(runtime, disk, 1);
+  std::optional<Result<CheckReport>> out;
+  const auto body = [](Runtime& on, Device& of, VerifyOptions how, VerifyProgress* shown,
+                       std::optional<Result<CheckReport>>& to) -> Task<void> {
+    auto report = co_await verify(on, of, how, shown);
+    to.emplace(std::move(report));
+  };
+  runtime.run(body(runtime, device, options, progress, out));
+  return std::move(*out);
+}
+
 World::World(WorldOptions options) : options_(options), disk_(options.pool_size), seeds_(options.seed), verify_dice_(options.seed) {}
 
 World::~World() {
@@ -47,18 +60,6 @@ void World::lose_power() {
   device_->lose_power();
   crashed();
   left();
-}
-
-Result<CheckReport> World::verify(VerifyOptions options) {
-  SimRuntime runtime(1);
-  SimDevice device(runtime, disk_, 1);
-  std::optional<Result<CheckReport>> out;
-  const auto body = [](Runtime& on, Device& of, VerifyOptions how, std::optional<Result<CheckReport>>& to) -> Task<void> {
-    auto report = co_await brindle::verify(on, of, how, nullptr);
-    to.emplace(std::move(report));
-  };
-  runtime.run(body(runtime, device, options, out));
-  return std::move(*out);
 }
 
 /// No engine has the disk open: the oracle looks at it.
@@ -118,6 +119,52 @@ std::string World::read(const std::string& name, u64 offset, u64 length) {
 void World::sync() {
   const Status status = run(engine_->sync());
   EXPECT_TRUE(status.ok()) << status.error().message;
+}
+
+void make_sample(World& world) {
+  u64 stamp = 1;
+  const auto blocks = [&](const std::string& name, u64 first, u64 count) {
+    world.write(name, first * block_size, pattern(++stamp, count * block_size));
+  };
+  world.create("db", 1 * GiB);
+  world.create("small", 2 * MiB);
+  world.create("passing", 64 * MiB);
+  blocks("db", 0, 300);
+  for (u64 i = 0; i < 60; ++i) {
+    blocks("db", 3 * leaf_blocks + (i * 37) % leaf_blocks, 1);
+    blocks("passing", i * 40, 3);
+  }
+  blocks("db", 300 * leaf_blocks + 7, 20);
+  blocks("small", 10, 5);
+  world.sync();
+  world.snapshot("db@one");
+  blocks("db", 4, 3);
+  blocks("db", 600, 4);
+  world.sync();
+  world.snapshot("db@two");
+  blocks("db", 20, 2);
+  world.clone("db@one", "dev");
+  world.clone("db@one", "twin");
+  blocks("dev", 20, 2);
+  blocks("twin", 20, 2);
+  blocks("dev", 300 * leaf_blocks + 9, 2);
+  world.snapshot("small@kept");
+  blocks("small", 11, 1);
+  world.sync();
+  // The branch point lets go of what none of the three holds any more.
+  world.remove("db@two");
+  world.remove("db@one");
+  world.sync();
+  blocks("db", 40, 3);
+  blocks("dev", 40, 3);
+  blocks("twin", 40, 3);
+  world.snapshot("dev@new");
+  blocks("dev", 41, 1);
+  // Chunks that are half dead are brought together in a quiet while.
+  world.remove("passing");
+  world.sync();
+  world.runtime().run_for(20 * second_ns);
+  world.close();
 }
 
 std::string pattern(u64 stamp, u64 length) {

@@ -20,6 +20,9 @@ struct WorldOptions {
   u64 verify_one_in = 1;  // of the times that an engine leaves the disk; 0: never
 };
 
+/// Verifies a disk on a runtime of its own.
+Result<CheckReport> verify_disk(SimDisk& disk, VerifyOptions options = {}, VerifyProgress* progress = nullptr);
+
 class World {
  public:
   explicit World(WorldOptions options);
@@ -31,7 +34,7 @@ class World {
   void kill();
   void lose_power();
   /// What the verifier says of the disk as it lies.
-  Result<CheckReport> verify(VerifyOptions options = {});
+  Result<CheckReport> verify(VerifyOptions options = {}) { return verify_disk(disk_, options); }
 
   SimRuntime& runtime() { return *runtime_; }
   SimDevice& device() { return *device_; }
@@ -74,6 +77,10 @@ class World {
   std::unique_ptr<EngineCore> engine_;
   bool made_ = false;
 };
+
+/// Fills a world that was just opened with one of each: volumes of two heights, snapshots, clones, leaves, patches, a branch
+/// point that let something go, compacted segments; and closes it.
+void make_sample(World& world);
 
 /// Bytes that tell which write they come from.
 std::string pattern(u64 stamp, u64 length);
