@@ -86,7 +86,12 @@ Result<std::string> loop_attach(const std::string& file, const std::string& tag,
       continue;
     }
     if (!loop.ok()) return failed(device);
-    if (::ioctl(loop.get(), LOOP_CONFIGURE, &config) == 0) return device;
+    if (::ioctl(loop.get(), LOOP_CONFIGURE, &config) == 0) {
+      // A device that was set read-only stays so, whatever is attached to it next.
+      const int read_only_now = read_only ? 1 : 0;
+      if (::ioctl(loop.get(), BLKROSET, &read_only_now) != 0) return failed(device);
+      return device;
+    }
     if (errno != EBUSY) return failed(device);
   }
   return Error{Code::busy, "no free loop device: others take them faster; try again"};
