@@ -37,6 +37,7 @@ finish() {
     kill -TERM "$daemon_pid" 2> /dev/null
     wait "$daemon_pid" 2> /dev/null
   fi
+  if [ "$status" != 0 ]; then cat "$work/step.log" >&2 2> /dev/null; fi
   if [ "$status" != 0 ] && [ -f "$work/daemon.log" ]; then
     printf 'the end of the daemon'"'"'s log:\n' >&2
     tail -20 "$work/daemon.log" >&2
