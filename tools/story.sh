@@ -37,6 +37,7 @@ finish() {
     kill -TERM "$daemon_pid" 2> /dev/null
     wait "$daemon_pid" 2> /dev/null
   fi
+  if [ "$status" != 0 ]; then cat "$work/step.log" >&2 2> /dev/null; fi
   if [ "$status" != 0 ] && [ -f "$work/daemon.log" ]; then
     printf 'the end of the daemon'"'"'s log:\n' >&2
     tail -20 "$work/daemon.log" >&2
@@ -117,6 +118,8 @@ checkpoint_timeout = 5min
 max_wal_size = 256MB
 log_min_messages = warning
 CONF
+  # A snapshot is what a power loss would leave: a file that nobody synced may be in it in part.
+  sync -f "$data"
 }
 
 # server_start NAME PORT: the cluster on the mounted volume NAME. What a crash or a snapshot left is recovered first.
@@ -141,4 +144,4 @@ server_stop() {
 sql() { as_postgres psql -X -q -A -t -v ON_ERROR_STOP=1 -h "$work/sockets" -p "$1" -U postgres -d postgres -c "$2"; }
 bench() { as_postgres pgbench -h "$work/sockets" -U postgres -p "$@" postgres; }
 # amcheck PORT: every table and index of every database, heap against index.
-amcheck() { as_postgres pg_amcheck -h "$work/sockets" -p "$1" -U postgres --all --install-missing --heapallindexed --parent-check; }
+amcheck() { as_postgres env PGOPTIONS=--client-min-messages=warning pg_amcheck -h "$work/sockets" -p "$1" -U postgres --all --install-missing --heapallindexed --parent-check; }

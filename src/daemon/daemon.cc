@@ -6,6 +6,7 @@
 
 #include "base/names.h"
 #include "control/listen.h"
+#include "daemon/check.h"
 #include "daemon/notify.h"
 #include "daemon/version.h"
 
@@ -104,6 +105,7 @@ Status Daemon::listen(const Options& options) {
   control::About about;
   about.version = version_text;
   about.nbd = [this] { return control::NbdStatus{nbd_->connections(), nbd_addresses_}; };
+  about.check = [this] { return check_steps(*engine_, pool_->device(), home()); };
   api_ = std::make_unique<control::Api>(*engine_, home(), about);
   const auto handler = [this](const control::Request& request, bool over_tcp) { return api_->handle(request, over_tcp); };
   auto server = control::Server::start({state_->control_socket(), options.http}, handler);
@@ -123,9 +125,9 @@ Status Daemon::stop() {
   stopped_ = true;
   Status status;
   if (control_) control_->refuse();
+  if (api_) api_->close();
   if (nbd_) static_cast<void>(call_blocking(home(), [this] { return close_nbd(*nbd_); }).ok());
   if (engine_) status = call_blocking(home(), [this] { return engine_->close(); });
-  if (api_) api_->close();
   if (control_) control_->close();
   control_.reset();
   api_.reset();
