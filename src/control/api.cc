@@ -45,8 +45,8 @@ Api::Api(Engine& engine, Runtime& home, About about)
 Api::~Api() = default;
 
 void Api::close() {
-  scrub_.end();
-  check_.end();
+  scrub_.close();
+  check_.close();
 }
 
 Status Api::Call::finish() const {

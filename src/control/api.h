@@ -37,7 +37,7 @@ class Api {
   Api(Engine& engine, Runtime& home, About about);
   ~Api();
   Answer handle(const Request& request, bool over_tcp);
-  /// Ends the jobs.
+  /// Ends the jobs, and no other one is started.
   void close();
 
  private:

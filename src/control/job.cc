@@ -4,6 +4,7 @@ namespace brindle::control {
 
 Status Job::start(JobSteps steps) {
   const std::lock_guard thread_lock(thread_mutex_);
+  if (closed_) return Error{Code::stopping, "the daemon is stopping"};
   {
     const std::lock_guard lock(mutex_);
     if (running_) return Error{Code::busy, "one is running already: look at it, or end it first"};
@@ -35,6 +36,15 @@ void Job::end() {
     if (running_) steps_->stop();
   }
   if (thread_.joinable()) thread_.join();
+}
+
+void Job::close() {
+  end();
+  {
+    const std::lock_guard thread_lock(thread_mutex_);
+    closed_ = true;
+  }
+  end();  // one may have begun in between
 }
 
 void Job::write(JsonWriter& to) {

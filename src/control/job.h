@@ -27,18 +27,21 @@ struct JobSteps {
 
 class Job {
  public:
-  ~Job() { end(); }
-  /// Starts it. Fails: busy.
+  ~Job() { close(); }
+  /// Starts it. Fails: busy, stopping.
   Status start(JobSteps steps);
   /// Asks it to end and waits until it has.
   void end();
+  /// The same, and no other one is started.
+  void close();
   /// `{running, done, total, error, damage}`; of a job that never ran: not running, nothing done.
   void write(JsonWriter& to);
 
  private:
   std::mutex mutex_;        // over what follows
-  std::mutex thread_mutex_; // over `thread_`; taken first
+  std::mutex thread_mutex_; // over `thread_` and `closed_`; taken first
   std::thread thread_;
+  bool closed_ = false;
   std::optional<JobSteps> steps_;
   bool running_ = false;
   Engine::Progress last_;

@@ -125,9 +125,9 @@ Status Daemon::stop() {
   stopped_ = true;
   Status status;
   if (control_) control_->refuse();
+  if (api_) api_->close();
   if (nbd_) static_cast<void>(call_blocking(home(), [this] { return close_nbd(*nbd_); }).ok());
   if (engine_) status = call_blocking(home(), [this] { return engine_->close(); });
-  if (api_) api_->close();
   if (control_) control_->close();
   control_.reset();
   api_.reset();

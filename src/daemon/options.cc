@@ -166,6 +166,8 @@ Parsed parse_options(int argc, const char* const* argv) {
     parsed.text = fmt::format("brindled {}\n", version_text);
     return parsed;
   }
+  // The parser loses an empty word in a list.
+  if (app.count("--pool") != given.pools.value_or(std::vector<std::string>()).size()) return wrong("--pool: the path is empty");
   if (create) given.create = true;
   if (force) given.force = true;
   if (app.count("--config") > 0) {
