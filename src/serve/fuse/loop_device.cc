@@ -81,7 +81,7 @@ Result<std::string> loop_attach(const std::string& file, bool read_only) {
     }
     if (!loop.ok()) return failed(device);
     if (::ioctl(loop.get(), LOOP_CONFIGURE, &config) == 0) {
-      set_read_only(loop.get(), 0);
+      if (!set_read_only(loop.get(), read_only ? 1 : 0)) return failed(device);
       return device;
     }
     if (errno != EBUSY) return failed(device);
