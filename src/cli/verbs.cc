@@ -27,6 +27,10 @@ void add_all(CLI::App& app, Context& context) {
   add_diff(app, context);
   add_space(app, context);
   add_tree(app, context);
+  add_attach(app, context);
+  add_detach(app, context);
+  add_import(app, context);
+  add_export(app, context);
   add_status(app, context);
   add_sync(app, context);
   add_pool(app, context);
