@@ -102,9 +102,9 @@ _brindle() {
       mapfile -t COMPREPLY < <("${words[0]}" ${state:+--state "$state"} __complete "$wanted" -- "$cur" 2>/dev/null)
       [[ $wanted == volume@ ]] && compopt -o nospace ;;
   esac
-  # Where bash ends words at @, it replaces only what stands behind it.
+  # Where bash begins words at @, it replaces only the @ and what stands behind it.
   if [[ $cur == *@* && $COMP_WORDBREAKS == *@* && $wanted != file && $wanted != dir ]]; then
-    prefix="${cur%"${cur##*@}"}"
+    prefix="${cur%@*}"
     COMPREPLY=("${COMPREPLY[@]#"$prefix"}")
   fi
 }

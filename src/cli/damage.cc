@@ -14,25 +14,25 @@ namespace brindle::cli {
 
 std::string damage_lines(const Json& damage) {
   // Snapshots and clones share a block at the same offset, so the holders of one bad block come together here.
-  using Range = std::tuple<u64, u64, std::string>;
-  std::map<Range, std::vector<std::string>> holders;
+  using Range = std::tuple<u64, u64, std::string, bool>;
+  struct Found {
+    std::vector<std::string> holders;
+    std::string note;
+  };
+  std::map<Range, Found> ranges;
   for (const auto& entry : damage) {
     const std::string name = text_at(entry, "volume");
-    auto& names = holders[{entry.value("offset", u64{0}), entry.value("length", u64{0}), text_at(entry, "kind")}];
-    if (!name.empty()) names.push_back(name);
+    auto& found = ranges[{entry.value("offset", u64{0}), entry.value("length", u64{0}), text_at(entry, "kind"), name.empty()}];
+    if (!name.empty()) found.holders.push_back(name);
+    if (found.note.empty()) found.note = text_at(entry, "note");
   }
   std::string out;
-  for (auto& [range, names] : holders) {
-    const auto& [offset, length, what] = range;
-    std::sort(names.begin(), names.end());
-    names.erase(std::unique(names.begin(), names.end()), names.end());
-    if (names.empty()) {
-      out += fmt::format("damaged: the pool's own structures ({})", what);
-      if (length > 0) out += fmt::format(", {} at {}", format_size(length), offset);
-      out += '\n';
-    } else {
-      out += fmt::format("damaged: {} at offset {} ({}), held by {}\n", format_size(length), offset, what, enumerated(names));
-    }
+  for (auto& [range, found] : ranges) {
+    const auto& [offset, length, what, is_pool] = range;
+    std::sort(found.holders.begin(), found.holders.end());
+    found.holders.erase(std::unique(found.holders.begin(), found.holders.end()), found.holders.end());
+    out += fmt::format("damaged: {} at offset {} ({}), {}{}{}\n", format_size(length), offset, what,
+                       is_pool ? "of the pool itself" : "held by " + enumerated(found.holders), found.note.empty() ? "" : ": ", found.note);
   }
   return out;
 }

@@ -193,7 +193,7 @@ TEST_F(Run, damage_is_named_with_its_holders_and_ends_with_1) {
   const Outcome outcome = brindle({"check"});
   EXPECT_EQ(outcome.exit, 1);
   EXPECT_EQ(outcome.out,
-            "damaged: the pool's own structures (table)\n"
+            "damaged: 0 B at offset 0 (table), of the pool itself\n"
             "damaged: 4.0 KiB at offset 8192 (checksum), held by db and db@monday\n");
   EXPECT_EQ(outcome.err, "");
   EXPECT_EQ(Json::parse(brindle({"check", "--json"}).out).at("damage").size(), 3u);
