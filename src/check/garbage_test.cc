@@ -102,7 +102,7 @@ TEST(Garbage, TablesWithRightChecksums) {
 
 TEST(Garbage, PagesWithRightChecksums) {
   u64 found = 0;
-  for (u64 seed = 1; seed <= 1200; ++seed) {
+  for (u64 seed = 1; seed <= 400; ++seed) {
     Rng rng(seed);
     SimDisk disk = sample();
     Image image(disk);
@@ -123,7 +123,7 @@ TEST(Garbage, PagesWithRightChecksums) {
     EXPECT_TRUE(changed || report->clean()) << "seed " << seed;
     found += report->clean() ? 0 : 1;
   }
-  EXPECT_GT(found, 600u);
+  EXPECT_GT(found, 200u);
 }
 
 TEST(Garbage, BlocksSwappedWithOthers) {
@@ -133,8 +133,8 @@ TEST(Garbage, BlocksSwappedWithOthers) {
     for (u64 i = rng.between(1, 5); i > 0; --i) {
       const u64 to = rng.below(disk.size / block_size);
       const u64 from = rng.below(disk.size / block_size);
+      disk.blocks[from].resize(block_size);
       disk.blocks[to] = disk.blocks[from];
-      disk.blocks[to].resize(block_size);
     }
     const auto report = verify_disk(disk);
     EXPECT_TRUE(report.ok() || report.code() == Code::corrupt || report.code() == Code::invalid);
