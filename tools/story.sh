@@ -19,6 +19,7 @@ begin() {
   work=$(mktemp -d "/tmp/brindle-$1.XXXXXX")
   chmod 755 "$work"
   mkdir "$work/mnt" "$work/sockets"
+  exec 3>&2 # a step that fails may have its output redirected
   trap finish EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
@@ -37,7 +38,8 @@ finish() {
     kill -TERM "$daemon_pid" 2> /dev/null
     wait "$daemon_pid" 2> /dev/null
   fi
-  if [ "$status" != 0 ]; then cat "$work/step.log" >&2 2> /dev/null; fi
+  exec 2>&3
+  if [ "$status" != 0 ] && [ -f "$work/step.log" ]; then cat "$work/step.log" >&2; fi
   if [ "$status" != 0 ] && [ -f "$work/daemon.log" ]; then
     printf 'the end of the daemon'"'"'s log:\n' >&2
     tail -20 "$work/daemon.log" >&2
