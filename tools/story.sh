@@ -19,6 +19,7 @@ begin() {
   work=$(mktemp -d "/tmp/brindle-$1.XXXXXX")
   chmod 755 "$work"
   mkdir "$work/mnt" "$work/sockets"
+  exec 3>&2 # a step that fails may have its output redirected
   trap finish EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
@@ -37,6 +38,8 @@ finish() {
     kill -TERM "$daemon_pid" 2> /dev/null
     wait "$daemon_pid" 2> /dev/null
   fi
+  exec 2>&3
+  if [ "$status" != 0 ] && [ -f "$work/step.log" ]; then cat "$work/step.log" >&2; fi
   if [ "$status" != 0 ] && [ -f "$work/daemon.log" ]; then
     printf 'the end of the daemon'"'"'s log:\n' >&2
     tail -20 "$work/daemon.log" >&2
@@ -117,6 +120,8 @@ checkpoint_timeout = 5min
 max_wal_size = 256MB
 log_min_messages = warning
 CONF
+  # A snapshot is what a power loss would leave: a file that nobody synced may be in it in part.
+  sync -f "$data"
 }
 
 # server_start NAME PORT: the cluster on the mounted volume NAME. What a crash or a snapshot left is recovered first.
@@ -141,4 +146,4 @@ server_stop() {
 sql() { as_postgres psql -X -q -A -t -v ON_ERROR_STOP=1 -h "$work/sockets" -p "$1" -U postgres -d postgres -c "$2"; }
 bench() { as_postgres pgbench -h "$work/sockets" -U postgres -p "$@" postgres; }
 # amcheck PORT: every table and index of every database, heap against index.
-amcheck() { as_postgres pg_amcheck -h "$work/sockets" -p "$1" -U postgres --all --install-missing --heapallindexed --parent-check; }
+amcheck() { as_postgres env PGOPTIONS=--client-min-messages=warning pg_amcheck -h "$work/sockets" -p "$1" -U postgres --all --install-missing --heapallindexed --parent-check; }

@@ -163,10 +163,8 @@ TEST_F(FaultTest, OneBlockWithTwoChecksums) {
   const RootId small = image->root_of("small").id;
   edit_leaf_of(small, [&](EditedPage& page) {
     auto& patch = std::get<PatchData>(page.page);
-    const RootId kept = image->root_of("small", "kept").id;
-    patch.has[0] |= u64{1} << 10;
-    patch.names.insert(patch.names.begin(), image->name_of(kept, 10));
-    patch.crcs.insert(patch.crcs.begin(), 1);
+    ASSERT_EQ(patch.names[patch.rank(10)], image->name_of(image->root_of("small", "kept").id, 10));
+    patch.crcs[patch.rank(10)] ^= 1;
   });
   expect("map", "two checksums");
 }

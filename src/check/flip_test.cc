@@ -100,7 +100,7 @@ TEST_F(FlipTest, DeadSpaceIsNoDamage) {
   const std::vector<CheckedRange> ranges = checked();
   Image image(world.disk());
   u64 tried = 0;
-  while (tried < 400) {
+  while (tried < 200) {
     u64 at = rng.below(world.disk().size);
     // Half of them right behind something that counts.
     if (rng.one_in(2)) {

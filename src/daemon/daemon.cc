@@ -8,7 +8,8 @@
 
 #include "base/names.h"
 #include "control/listen.h"
-#include "daemon/online_check.h"
+#include "daemon/check.h"
+#include "daemon/notify.h"
 #include "daemon/version.h"
 
 namespace brindle::daemon {
@@ -106,8 +107,8 @@ Status Daemon::listen(const Options& options) {
 
   control::About about;
   about.version = version_text;
-  about.check = [this] { return check_steps(home(), *engine_, pool_->device()); };
   about.nbd = [this] { return control::NbdStatus{nbd_->connections(), nbd_addresses_}; };
+  about.check = [this] { return check_steps(*engine_, pool_->device(), home()); };
   api_ = std::make_unique<control::Api>(*engine_, home(), about);
   const auto handler = [this](const control::Request& request, bool over_tcp) { return api_->handle(request, over_tcp); };
   auto server = control::Server::start({state_->control_socket(), options.http}, handler);

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "base/aligned.h"
 #include "runtime/sim_runtime.h"
 

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "runtime/frames.h"
 
 namespace brindle {
 
@@ -20,7 +21,7 @@ class Task;
 
 namespace detail {
 
-struct TaskPromiseBase {
+struct TaskPromiseBase : frames::Pooled {
   std::coroutine_handle<> continuation = std::noop_coroutine();
 
   struct Final {
@@ -97,7 +98,7 @@ inline Task<void> TaskPromise<void>::get_return_object() {
 
 /// A coroutine that nobody awaits: it starts at once and frees itself. Made only by `start` below.
 struct Detached {
-  struct promise_type {
+  struct promise_type : frames::Pooled {
     Detached get_return_object() const noexcept { return {}; }
     std::suspend_never initial_suspend() const noexcept { return {}; }
     std::suspend_never final_suspend() const noexcept { return {}; }

@@ -174,6 +174,34 @@ Task<Status> EngineCore::pool_grow(u64 size) {
   co_return co_await pool_.checkpoint();  // the superblock tells the new limit
 }
 
+namespace {
+
+class CheckpointHold final : public Engine::Hold {
+ public:
+  CheckpointHold(Space& space, std::unique_ptr<Hold> under_way) : under_way_(std::move(under_way)), guard_(space) {}
+
+ private:
+  std::unique_ptr<Hold> under_way_;  // goes last
+  ReadGuard guard_;
+};
+
+}  // namespace
+
+Task<Result<std::unique_ptr<Engine::Hold>>> EngineCore::hold_checkpoint() {
+  struct Request final : Hold {
+    explicit Request(EngineCore& engine) : under_way(engine) {}
+    UnderWay under_way;
+  };
+  if (stopping_) co_return Error{Code::stopping, "the daemon is stopping"};
+  std::unique_ptr<Hold> request = std::make_unique<Request>(*this);
+  if (!pool_.latched()) {
+    const Status status = co_await pool_.checkpoint();
+    if (!status && !pool_.latched()) co_return status.error();
+  }
+  std::unique_ptr<Hold> hold = std::make_unique<CheckpointHold>(pool_.space(), std::move(request));
+  co_return hold;
+}
+
 PoolStatus EngineCore::status() {
   const PoolCounters& counters = pool_.counters();
   PoolStatus status;

@@ -42,7 +42,7 @@ class EngineCore final : public Engine, public PoolClient {
   PoolStatus status() override;
   Task<Status> sync() override;
   Task<Status> pool_grow(u64 size) override;
-  std::shared_ptr<void> hold_space() override { return std::make_shared<ReadGuard>(pool_.space()); }
+  Task<Result<std::unique_ptr<Hold>>> hold_checkpoint() override;
   Task<Result<std::vector<DamageRange>>> scrub(Progress* progress) override;
 
   /// Data blocks that are allocated, for tests.

@@ -192,9 +192,17 @@ class Engine {
   /// Checkpoints, finishes all reclaim, and returns when `used` is exact.
   virtual Task<Status> sync() = 0;
   virtual Task<Status> pool_grow(u64 size) = 0;
-  /// While what it returns lives, nothing that the newest durable checkpoint names is overwritten: the verifier reads the
-  /// device meanwhile. Space that is let go comes back afterwards only. To be dropped on the home core, before the engine.
-  virtual std::shared_ptr<void> hold_space() = 0;
+  /// While it lives, nothing that the newest durable checkpoint names is given again: what a verifier reads beside the
+  /// running engine. What is freed meanwhile stays taken, so let go of it when done; close() waits for it.
+  class Hold {
+   public:
+    Hold() = default;
+    Hold(const Hold&) = delete;
+    Hold& operator=(const Hold&) = delete;
+    virtual ~Hold() = default;
+  };
+  /// Checkpoints (a pool that is read-only stays as it is), and holds.
+  virtual Task<Result<std::unique_ptr<Hold>>> hold_checkpoint() = 0;
   /// Reads every live block back and compares checksums; `done` and `total` are bytes, for progress.
   struct Progress {
     u64 done = 0;

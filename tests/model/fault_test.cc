@@ -95,6 +95,7 @@ TEST_F(FaultTest, RotIsNeverReturnedAsData) {
   world.sync();
   const u64 block = find(pattern(1, 64 * KiB).substr(0, block_size));
   world.disk().blocks[block][17] ^= std::byte{1};
+  world.plant_damage();
   EXPECT_EQ(read(0, 4096).code(), Code::corrupt);
   EXPECT_TRUE(read(4096, 4096));
   world.kill();

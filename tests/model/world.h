@@ -33,6 +33,8 @@ class World {
   void close();
   void kill();
   void lose_power();
+  /// Something is wrong with the disk on purpose: the verifier is not asked any more.
+  void plant_damage() { options_.verify_one_in = 0; }
   /// What the verifier says of the disk as it lies.
   Result<CheckReport> verify(VerifyOptions options = {}) { return verify_disk(disk_, options); }
 

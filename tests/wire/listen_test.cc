@@ -129,7 +129,7 @@ TEST(Close, DoesNotWaitLongForAClientThatDoesNotRead) {
   usleep(100'000);
   const u64 from = now_ms();
   EXPECT_EQ(server.stop(), 0);
-  EXPECT_LT(now_ms() - from, 3000u);
+  EXPECT_LT(now_ms() - from, 8000u);
 }
 
 TEST(Cores, ConnectionsOfTwoCoresUseBothAndSeeTheSameBytes) {

@@ -97,9 +97,9 @@ class Tools(unittest.TestCase):
     @needs("fio")
     def test_fio_verifies_what_it_wrote(self):
         run("fio", "--name=v", "--ioengine=nbd", f"--uri={self.uri('db')}", "--rw=randwrite", "--bsrange=512-128k", "--bs_unaligned=1",
-            "--iodepth=32", "--size=16M", "--verify=crc32c", "--do_verify=1", "--verify_fatal=1", "--fsync=64")
+            "--iodepth=32", "--size=16M", "--verify=crc32c", "--do_verify=1", "--verify_fatal=1", "--verify_state_save=0", "--fsync=64")
         run("fio", "--name=v", "--ioengine=nbd", f"--uri={self.uri('copy')}", "--rw=randrw", "--bs=4k", "--iodepth=64", "--size=16M",
-            "--io_size=32M", "--verify=crc32c", "--verify_fatal=1")
+            "--io_size=32M", "--verify=crc32c", "--verify_fatal=1", "--verify_state_save=0")
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ Status build(const AttachRequest& request, const Place& place, Record& record) {
   // A snapshot that is mounted gets its journal replayed beside it, so its device takes writes until then.
   const bool overlay = request.snapshot && !request.mount.empty();
   const std::string file = place.disk() + "/" + record.file_name;
-  auto device = loop_attach(file, loop_tag(request.uuid), request.snapshot && !overlay);
+  auto device = loop_attach(file, request.snapshot && !overlay);
   if (!device) return device.error();
   record.device = *device;
   if (auto status = place.write_record(record); !status) return status;

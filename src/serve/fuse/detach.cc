@@ -25,6 +25,9 @@ using Clock = std::chrono::steady_clock;
 constexpr auto step = 5ms;
 constexpr auto end_patience = 30s;       // for the serving process, whose last flush may be long
 constexpr auto end_patience_forced = 2s;
+constexpr auto daemon_patience = 3000ms;
+constexpr auto daemon_patience_forced = 1000ms;
+constexpr auto ask_again = 200ms;
 constexpr int open_patience_ms = 5000;   // for udev and the like, which look at devices for a moment
 constexpr int open_patience_forced_ms = 300;
 constexpr int unmount_tries = 5;
@@ -75,6 +78,19 @@ void kill_server(const Place& place, pid_t pid) {
   ends_within(place, end_patience_forced);
 }
 
+/// Whether the serving process has the daemon. One that has just been started again is looked for at once.
+bool has_daemon(const Place& place, pid_t pid, std::chrono::milliseconds patience) {
+  for (auto asked = Clock::now(), until = asked + patience;; std::this_thread::sleep_for(step)) {
+    const auto server = place.read_server();
+    if (!server || !place.is_alive()) return false;
+    if (server->connected) return true;
+    if (Clock::now() > until) return false;
+    if (Clock::now() < asked) continue;
+    if (pid > 0) ::kill(pid, SIGHUP);
+    asked = Clock::now() + ask_again;
+  }
+}
+
 /// What writes are still in the page cache goes to the volume, as far as that can be had.
 void sync_mounts(const std::vector<Mount>& mounts) {
   for (const auto& mount : mounts) {
@@ -90,7 +106,7 @@ Status detach_locked(const Attachment& attachment, bool force) {
   const auto server = place.read_server();
   const bool alive = place.is_alive();
   const pid_t pid = alive && server ? server->pid : 0;
-  const bool connected = alive && server && server->connected;
+  const bool connected = alive && has_daemon(place, pid, force ? daemon_patience_forced : daemon_patience);
 
   if (alive && !connected && !attachment.read_only && !force) {
     return Error{Code::busy, "the daemon is away and writes may be waiting for it: start it again, or add --force to lose them"};
@@ -98,7 +114,7 @@ Status detach_locked(const Attachment& attachment, bool force) {
   // Without the daemon every step below could wait for I/O that never ends; without the process, I/O fails and ends.
   if (force && !connected) kill_server(place, pid);
 
-  const auto devices = loop_find(loop_tag(place.uuid()));
+  const auto devices = loop_find(place.disk_part());
   for (const auto& device : devices) {
     const auto mounts = mounts_of(device);
     if (!force) {
@@ -133,7 +149,7 @@ Status detach_locked(const Attachment& attachment, bool force) {
 }
 
 bool is_remnant(const Place& place) {
-  return !place.is_alive() && loop_find(loop_tag(place.uuid())).empty() && !is_mount_point(place.disk());
+  return !place.is_alive() && loop_find(place.disk_part()).empty() && !is_mount_point(place.disk());
 }
 
 }  // namespace brindle::fuse

@@ -29,12 +29,8 @@ Error failed(const std::string& what) {
   return Error{errno == EBUSY ? Code::busy : Code::io, fmt::format("{}: {}", what, std::strerror(errno))};
 }
 
-std::string tag_of(const std::string& device) {
-  const Fd fd(::open(device.c_str(), O_RDONLY | O_CLOEXEC));
-  loop_info64 info{};
-  if (!fd.ok() || ::ioctl(fd.get(), LOOP_GET_STATUS64, &info) != 0) return {};
-  return reinterpret_cast<const char*>(info.lo_file_name);
-}
+/// This mark is the device's, not the file's: the kernel keeps it for whoever gets the device next, unless it is taken away.
+bool set_read_only(int fd, int on) { return ::ioctl(fd, BLKROSET, &on) == 0; }
 
 bool is_attached(int fd) {
   loop_info64 info{};
@@ -62,9 +58,7 @@ std::vector<fs::path> sysfs_folders(const std::string& device) {
 
 }  // namespace
 
-std::string loop_tag(const std::string& uuid) { return "brindle:" + uuid; }
-
-Result<std::string> loop_attach(const std::string& file, const std::string& tag, bool read_only) {
+Result<std::string> loop_attach(const std::string& file, bool read_only) {
   const Fd control(::open("/dev/loop-control", O_RDWR | O_CLOEXEC));
   if (!control.ok()) {
     return Error{Code::unsupported, fmt::format("/dev/loop-control: {}: load the kernel's loop module (modprobe loop)",
@@ -75,7 +69,7 @@ Result<std::string> loop_attach(const std::string& file, const std::string& tag,
   loop_config config{};
   config.fd = static_cast<u32>(backing.get());
   config.info.lo_flags = LO_FLAGS_DIRECT_IO | LO_FLAGS_PARTSCAN | (read_only ? static_cast<u32>(LO_FLAGS_READ_ONLY) : 0U);
-  std::strncpy(reinterpret_cast<char*>(config.info.lo_file_name), tag.c_str(), LO_NAME_SIZE - 1);
+  std::strncpy(reinterpret_cast<char*>(config.info.lo_file_name), file.c_str(), LO_NAME_SIZE - 1);
   for (int attempt = 0; attempt < attempts_max; ++attempt) {
     const int number = ::ioctl(control.get(), LOOP_CTL_GET_FREE);
     if (number < 0) return failed("no free loop device");
@@ -86,20 +80,23 @@ Result<std::string> loop_attach(const std::string& file, const std::string& tag,
       continue;
     }
     if (!loop.ok()) return failed(device);
-    if (::ioctl(loop.get(), LOOP_CONFIGURE, &config) == 0) return device;
+    if (::ioctl(loop.get(), LOOP_CONFIGURE, &config) == 0) {
+      if (!set_read_only(loop.get(), read_only ? 1 : 0)) return failed(device);
+      return device;
+    }
     if (errno != EBUSY) return failed(device);
   }
   return Error{Code::busy, "no free loop device: others take them faster; try again"};
 }
 
-std::vector<std::string> loop_find(const std::string& tag) {
+std::vector<std::string> loop_find(const std::string& part) {
   std::vector<std::string> out;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator("/sys/block", error)) {
     const std::string name = entry.path().filename().string();
-    // Devices without a file are passed over unopened: opening one can delay somebody who sets it up.
-    if (!name.starts_with("loop") || !fs::exists(entry.path() / "loop" / "backing_file", error)) continue;
-    if (tag_of("/dev/" + name) == tag) out.push_back("/dev/" + name);
+    // Asking the device itself would ask the file's server, which may be dead.
+    if (!name.starts_with("loop")) continue;
+    if (first_line(entry.path() / "loop" / "backing_file").find(part) != std::string::npos) out.push_back("/dev/" + name);
   }
   std::sort(out.begin(), out.end());
   return out;
@@ -113,8 +110,7 @@ Status loop_refresh(const std::string& device) {
 
 Status loop_set_read_only(const std::string& device) {
   const Fd fd(::open(device.c_str(), O_RDONLY | O_CLOEXEC));
-  const int on = 1;
-  if (!fd.ok() || ::ioctl(fd.get(), BLKROSET, &on) != 0) return failed(device);
+  if (!fd.ok() || !set_read_only(fd.get(), 1)) return failed(device);
   return {};
 }
 
@@ -127,6 +123,7 @@ Status loop_flush(const std::string& device) {
 Status loop_detach(const std::string& device, int patience_ms, bool when_closed) {
   const Fd fd(::open(device.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.ok()) return failed(device);
+  set_read_only(fd.get(), 0);
   for (int waited_us = 0;; waited_us += static_cast<int>(step_us)) {
     // With other openers, the kernel notes that it shall let go at the last close, and calls that success. Ours is the
     // last one that matters, so it is asked again until the file is gone.

@@ -1,6 +1,7 @@
 // loop_device.h: the kernel's loop device over a file.
 //
-// Holds:  each device that we make carries a tag, by which it is found again even when nothing else is left.
+// Holds:  a device is found again by the path of its file, as the kernel tells it in sysfs, whether or not the file's server
+//         is alive.
 // Caller: root (CAP_SYS_ADMIN); not the process that serves the file, which would wait for itself.
 // Fails:  io, unsupported (the kernel has no loop devices), busy.
 #pragma once
@@ -13,14 +14,11 @@
 
 namespace brindle::fuse {
 
-/// What says "ours" on a device: at most 63 characters.
-std::string loop_tag(const std::string& uuid);
-
 /// A loop device over the file, with direct I/O and its partitions shown: "/dev/loop3".
-Result<std::string> loop_attach(const std::string& file, const std::string& tag, bool read_only);
+Result<std::string> loop_attach(const std::string& file, bool read_only);
 
-/// The devices with this tag, as the kernel has them now.
-std::vector<std::string> loop_find(const std::string& tag);
+/// The devices whose file's path has this part ("/UUID/disk/"), as the kernel has them now.
+std::vector<std::string> loop_find(const std::string& part);
 
 /// Takes the file's present size over.
 Status loop_refresh(const std::string& device);

@@ -52,6 +52,8 @@ class Place {
   std::string server() const { return base_ + "/server.json"; }
   std::string log() const { return base_ + "/log"; }
   std::string disk() const { return base_ + "/disk"; }
+  /// The end of disk() that nothing else has, however the state folder is reached.
+  std::string disk_part() const { return "/" + uuid_ + "/disk/"; }
 
   Status create() const;
   /// The folder and the lock's file; after it nothing of the attachment is left.

@@ -191,6 +191,10 @@ void Server::size_is(u64 bytes) {
 }
 
 void Server::ask_size() {
+  if (!client_.connected()) {
+    retry_at_ = Clock::now();  // connecting tells the size too
+    return;
+  }
   const auto found = find_(options_.place.uuid(), name_);
   if (!found) {
     log(fmt::format("no present size: {}", found.error().message));

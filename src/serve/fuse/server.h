@@ -4,7 +4,7 @@
 //            the same uuid, whatever its name is then.
 //         2. When the daemon says that this volume is gone, I/O fails.
 //         3. SIGTERM ends it once nobody has the file open, and never before: a file system above would lose its writes.
-//            SIGHUP asks the daemon for the volume's present size.
+//            SIGHUP makes it look for the daemon at once, and ask for the volume's present size.
 // Disk:   all that was written is flushed when it ends by itself.
 #pragma once
 

@@ -19,7 +19,7 @@ namespace brindle::nbd {
 
 /// A request under way: a coroutine that nobody awaits. Connection::under_way_ counts them, and `run` waits for them.
 struct Served {
-  struct promise_type {
+  struct promise_type : frames::Pooled {
     Served get_return_object() const noexcept { return {}; }
     std::suspend_never initial_suspend() const noexcept { return {}; }
     std::suspend_never final_suspend() const noexcept { return {}; }

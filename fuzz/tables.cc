@@ -1,0 +1,48 @@
+// Buckets of every table, the directory and the root.
+#include "format/tables.h"
+#include "fuzz/input.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace brindle;
+  if (size < 1) return 0;
+  const u8 kind = data[0] % 6;
+  const u64 chunk_size = chunk_size_min << (data[0] / 6 % 5);
+  const Bytes bytes = input_bytes(data + 1, size - 1);
+  if (kind == 5) {
+    const auto root = decode_checkpoint_root(bytes);
+    if (root) must(decode_checkpoint_root(encode_checkpoint_root(*root)).ok());
+    return 0;
+  }
+  Reader from(bytes);
+  while (from.left() > 0 && from.ok()) {
+    Writer to;
+    switch (kind) {
+      case 0: {
+        const SegmentRecord record = decode_segment(from, chunk_size);
+        must(from.ok() == (record.number != 0));
+        if (from.ok()) encode_segment(to, record);
+        break;
+      }
+      case 1: {
+        const RootRecord record = decode_root(from);
+        if (from.ok()) encode_root(to, record);
+        break;
+      }
+      case 2: {
+        const EntryRecord record = decode_entry(from);
+        if (from.ok()) encode_entry(to, record);
+        break;
+      }
+      case 3: {
+        const GoneRecord record = decode_gone(from);
+        if (from.ok()) encode_gone(to, record);
+        break;
+      }
+      default: {
+        const DirectoryEntry record = decode_directory_entry(from);
+        if (from.ok()) encode_directory_entry(to, record);
+      }
+    }
+  }
+  return 0;
+}

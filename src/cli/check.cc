@@ -1,0 +1,48 @@
+// `brindle check`: the verifier's own walk over a pool, in the daemon or over a pool that no daemon has open.
+#include <memory>
+
+#include "check/offline.h"
+#include "cli/damage.h"
+#include "cli/interrupt.h"
+#include "cli/job.h"
+#include "cli/options.h"
+#include "cli/progress.h"
+#include "cli/verbs.h"
+
+namespace brindle::cli {
+
+namespace {
+
+/// Looks like the daemon's job, so that both end in the same words.
+Json check_file(const Context& context, const std::string& path) {
+  Progress progress("check", context.screen.err_tty);
+  auto report = verify_file(path, {}, [&progress](u64 done, u64 total) {
+    progress.show(done, total);
+    return !interrupted();
+  });
+  check_interrupt();
+  if (!report) refuse(report.error());
+  Json damage = Json::array();
+  for (const auto& found : report->damage) {
+    damage.push_back({{"volume", found.volume}, {"offset", found.offset}, {"length", found.length}, {"kind", found.kind}, {"note", found.note}});
+  }
+  return {{"done", report->bytes}, {"damage", damage}};
+}
+
+}  // namespace
+
+void add_check(CLI::App& app, Context& context) {
+  auto path = std::make_shared<std::string>();
+  CLI::App* verb = add_verb(app, context, "check",
+                            "Verifies the pool with a walk of its own, also while it is in use.\n"
+                            "Exit 0 when nothing is wrong, 1 when damage was found: then a line for each damaged range with every\n"
+                            "volume and snapshot that holds it.",
+                            {"brindle check", "brindle check --offline .brindle/pool"}, [path, &context] {
+                              give_verdict(context, path->empty() ? run_job(context, "/v1/check", "check") : check_file(context, *path));
+                            });
+  verb->add_option("--offline", *path, "a pool file or device that no daemon has open; it is only read")
+      ->type_name("PATH")
+      ->check([](const std::string& text) { return text.empty() ? std::string("the path is empty") : std::string(); }, "");
+}
+
+}  // namespace brindle::cli
