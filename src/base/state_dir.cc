@@ -12,7 +12,8 @@ std::string default_state_dir(std::string_view program) {
 
 std::string state_dir(std::string_view given) {
   if (!given.empty()) return std::string(given);
-  if (const char* from_environment = std::getenv("BRINDLE_STATE"); from_environment != nullptr && *from_environment != '\0') {
+  if (const char* from_environment = std::getenv("BRINDLE_STATE");
+      from_environment != nullptr && *from_environment != '\0') {
     return from_environment;
   }
   std::error_code unknown;

@@ -24,7 +24,11 @@ Json check_file(const Context& context, const std::string& path) {
   if (!report) refuse(report.error());
   Json damage = Json::array();
   for (const auto& found : report->damage) {
-    damage.push_back({{"volume", found.volume}, {"offset", found.offset}, {"length", found.length}, {"kind", found.kind}, {"note", found.note}});
+    damage.push_back({{"volume", found.volume},
+                      {"offset", found.offset},
+                      {"length", found.length},
+                      {"kind", found.kind},
+                      {"note", found.note}});
   }
   return {{"done", report->bytes}, {"damage", damage}};
 }
@@ -33,16 +37,18 @@ Json check_file(const Context& context, const std::string& path) {
 
 void add_check(CLI::App& app, Context& context) {
   auto path = std::make_shared<std::string>();
-  CLI::App* verb = add_verb(app, context, "check",
-                            "Verifies the pool with a walk of its own, also while it is in use.\n"
-                            "Exit 0 when nothing is wrong, 1 when damage was found: then a line for each damaged range with every\n"
-                            "volume and snapshot that holds it.",
-                            {"brindle check", "brindle check --offline .brindle/pool"}, [path, &context] {
-                              give_verdict(context, path->empty() ? run_job(context, "/v1/check", "check") : check_file(context, *path));
-                            });
+  CLI::App* verb = add_verb(
+      app, context, "check",
+      "Verifies the pool with a walk of its own, also while it is in use.\n"
+      "Exit 0 when nothing is wrong, 1 when damage was found: then a line for each damaged range with every\n"
+      "volume and snapshot that holds it.",
+      {"brindle check", "brindle check --offline .brindle/pool"}, [path, &context] {
+        give_verdict(context, path->empty() ? run_job(context, "/v1/check", "check") : check_file(context, *path));
+      });
   verb->add_option("--offline", *path, "a pool file or device that no daemon has open; it is only read")
       ->type_name("PATH")
-      ->check([](const std::string& text) { return text.empty() ? std::string("the path is empty") : std::string(); }, "");
+      ->check([](const std::string& text) { return text.empty() ? std::string("the path is empty") : std::string(); },
+              "");
 }
 
 }  // namespace brindle::cli

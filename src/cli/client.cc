@@ -27,7 +27,8 @@ Json Client::call(const std::string& method, const std::string& target, const st
   Json document = Json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
   if (answer.status < 200 || answer.status > 299) refuse_problem(answer.status, document);
   if (document.is_discarded()) {
-    refuse(Code::io, fmt::format("the daemon's answer to {} {} is not JSON: is what runs there of the same version?", method, target));
+    refuse(Code::io, fmt::format("the daemon's answer to {} {} is not JSON: is what runs there of the same version?",
+                                 method, target));
   }
   return document;
 }

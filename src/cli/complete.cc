@@ -44,12 +44,13 @@ void add_complete(CLI::App& app, Context& context) {
     std::string what, prefix;
   };
   auto given = std::make_shared<Given>();
-  CLI::App* verb = add_verb(app, context, "__complete", "Names that begin so, for completion.", {"brindle __complete volume d"},
-                            [given, &context] {
+  CLI::App* verb = add_verb(app, context, "__complete", "Names that begin so, for completion.",
+                            {"brindle __complete volume d"}, [given, &context] {
                               try {
                                 Client client = context.client();
                                 client.set_patience(patience);
-                                for (const auto& name : find_names(client, given->what, given->prefix)) context.say(name);
+                                for (const auto& name : find_names(client, given->what, given->prefix))
+                                  context.say(name);
                               } catch (const std::exception&) {
                                 // A completion that cannot be had must not write over what is being typed.
                               }

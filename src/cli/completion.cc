@@ -48,7 +48,8 @@ void describe(const CLI::App& app, const std::string& path, std::vector<VerbMode
     model.arguments.push_back({completable(value_name(*argument)), argument->get_items_expected_max() > 1});
   }
   into.push_back(model);
-  for (const auto* verb : shown_verbs(app)) describe(*verb, path.empty() ? verb->get_name() : path + " " + verb->get_name(), into);
+  for (const auto* verb : shown_verbs(app))
+    describe(*verb, path.empty() ? verb->get_name() : path + " " + verb->get_name(), into);
 }
 
 }  // namespace

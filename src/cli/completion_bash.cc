@@ -9,7 +9,9 @@ namespace {
 
 std::string joined(const std::vector<std::string>& words) { return fmt::format("{}", fmt::join(words, " ")); }
 
-std::string value_word(const Completable& value) { return value.kind == "choice" ? "choice:" + fmt::format("{}", fmt::join(value.choices, ":")) : value.kind; }
+std::string value_word(const Completable& value) {
+  return value.kind == "choice" ? "choice:" + fmt::format("{}", fmt::join(value.choices, ":")) : value.kind;
+}
 
 /// The part that knows the tree: sets what follows a verb.
 std::string describe_function(const std::vector<VerbModel>& verbs) {
@@ -19,15 +21,16 @@ std::string describe_function(const std::vector<VerbModel>& verbs) {
     std::string rest;
     for (const auto& option : verb.options) {
       options.push_back(option.name);
-      if (option.takes_value) values.push_back(option.name + "=" + (value_word(option.value).empty() ? "none" : value_word(option.value)));
+      if (option.takes_value)
+        values.push_back(option.name + "=" + (value_word(option.value).empty() ? "none" : value_word(option.value)));
     }
     for (const auto& argument : verb.arguments) {
       const std::string word = argument.value.kind.empty() ? "none" : value_word(argument.value);
       arguments.push_back(word);
       if (argument.repeated) rest = word;
     }
-    out += fmt::format("    '{}') verbs='{}' options='{}' values='{}' arguments=({}) rest='{}' ;;\n", verb.path, joined(verb.verbs),
-                       joined(options), joined(values), joined(arguments), rest);
+    out += fmt::format("    '{}') verbs='{}' options='{}' values='{}' arguments=({}) rest='{}' ;;\n", verb.path,
+                       joined(verb.verbs), joined(options), joined(values), joined(arguments), rest);
   }
   return out + "  esac\n}\n";
 }

@@ -24,7 +24,8 @@ std::string candidates(const Completable& value) {
 }
 
 std::string option_line(const std::string& condition, const OptionModel& option) {
-  std::string line = fmt::format("complete -c brindle {}-l {} -d {}", condition, option.name.substr(2), quoted(option.description));
+  std::string line =
+      fmt::format("complete -c brindle {}-l {} -d {}", condition, option.name.substr(2), quoted(option.description));
   if (!option.takes_value) return line + "\n";
   if (option.value.kind == "file") return line + " -r -F\n";
   if (option.value.kind == "dir") return line + " -x -a '(__fish_complete_directories)'\n";
@@ -37,7 +38,8 @@ std::string argument_lines(const VerbModel& verb) {
   std::string out;
   for (size_t i = 0; i < verb.arguments.size(); ++i) {
     const auto& argument = verb.arguments[i];
-    const std::string condition = fmt::format("-n '__brindle_at \"{}\" {}{}'", verb.path, i, argument.repeated ? " more" : "");
+    const std::string condition =
+        fmt::format("-n '__brindle_at \"{}\" {}{}'", verb.path, i, argument.repeated ? " more" : "");
     if (argument.value.kind == "file") {
       out += fmt::format("complete -c brindle {} -F\n", condition);
     } else if (const std::string given = candidates(argument.value); !given.empty()) {
@@ -107,11 +109,13 @@ std::string fish_script(const std::vector<VerbModel>& verbs) {
       const std::string path = verb.path.empty() ? name : verb.path + " " + name;
       for (const auto& child : verbs) {
         if (child.path != path) continue;
-        lines += fmt::format("complete -c brindle -n '__brindle_at \"{}\" 0' -a {} -d {}\n", verb.path, name, quoted(child.description));
+        lines += fmt::format("complete -c brindle -n '__brindle_at \"{}\" 0' -a {} -d {}\n", verb.path, name,
+                             quoted(child.description));
       }
     }
     for (const auto& option : verb.options) {
-      if (option.takes_value && value_options.find(" " + option.name + " ") == std::string::npos) value_options += " " + option.name;
+      if (option.takes_value && value_options.find(" " + option.name + " ") == std::string::npos)
+        value_options += " " + option.name;
       lines += option_line(verb.path.empty() ? "" : at, option);
     }
     lines += argument_lines(verb);

@@ -31,15 +31,17 @@ class Script {
   std::string path_;
 };
 
-bool is_installed(const std::string& shell) { return std::system(fmt::format("command -v {} >/dev/null 2>&1", shell).c_str()) == 0; }
+bool is_installed(const std::string& shell) {
+  return std::system(fmt::format("command -v {} >/dev/null 2>&1", shell).c_str()) == 0;
+}
 
 /// What bash would offer for the line, one a line, sorted.
 std::string bash_offers(const std::string& line) {
   const Script script("bash");
-  const std::string command =
-      fmt::format("bash -c 'source {}; compopt() {{ :; }}; COMP_LINE=\"{}\"; COMP_POINT=${{#COMP_LINE}}; _brindle; "
-                  "printf \"%s\\n\" \"${{COMPREPLY[@]}}\" | sort'",
-                  script.path(), line);
+  const std::string command = fmt::format(
+      "bash -c 'source {}; compopt() {{ :; }}; COMP_LINE=\"{}\"; COMP_POINT=${{#COMP_LINE}}; _brindle; "
+      "printf \"%s\\n\" \"${{COMPREPLY[@]}}\" | sort'",
+      script.path(), line);
   FILE* pipe = ::popen(command.c_str(), "r");
   std::string out;
   char buffer[4096];
@@ -80,7 +82,11 @@ TEST(Completion, every_shell_that_is_here_loads_its_script) {
     const Script script(shell);
     const std::string quiet = shell == "zsh" ? "zsh -f" : shell;
     EXPECT_EQ(std::system(fmt::format("{} -n {}", quiet, script.path()).c_str()), 0) << shell;
-    EXPECT_EQ(std::system(fmt::format("HOME=/nonexistent {} -c 'source {}' 2>&1 | grep . && exit 1 || exit 0", quiet, script.path()).c_str()), 0) << shell;
+    EXPECT_EQ(std::system(fmt::format("HOME=/nonexistent {} -c 'source {}' 2>&1 | grep . && exit 1 || exit 0", quiet,
+                                      script.path())
+                              .c_str()),
+              0)
+        << shell;
   }
 }
 

@@ -22,7 +22,8 @@ std::string damage_lines(const Json& damage) {
   std::map<Range, Found> ranges;
   for (const auto& entry : damage) {
     const std::string name = text_at(entry, "volume");
-    auto& found = ranges[{entry.value("offset", u64{0}), entry.value("length", u64{0}), text_at(entry, "kind"), name.empty()}];
+    auto& found =
+        ranges[{entry.value("offset", u64{0}), entry.value("length", u64{0}), text_at(entry, "kind"), name.empty()}];
     if (!name.empty()) found.holders.push_back(name);
     if (found.note.empty()) found.note = text_at(entry, "note");
   }
@@ -32,7 +33,8 @@ std::string damage_lines(const Json& damage) {
     std::sort(found.holders.begin(), found.holders.end());
     found.holders.erase(std::unique(found.holders.begin(), found.holders.end()), found.holders.end());
     out += fmt::format("damaged: {} at offset {} ({}), {}{}{}\n", format_size(length), offset, what,
-                       is_pool ? "of the pool itself" : "held by " + enumerated(found.holders), found.note.empty() ? "" : ": ", found.note);
+                       is_pool ? "of the pool itself" : "held by " + enumerated(found.holders),
+                       found.note.empty() ? "" : ": ", found.note);
   }
   return out;
 }

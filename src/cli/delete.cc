@@ -21,7 +21,8 @@ std::string named(const std::vector<std::string>& names) {
 }  // namespace
 
 void add_delete_options(CLI::App& verb, DeleteOptions& options, bool snapshots_too) {
-  if (snapshots_too) verb.add_flag("--with-snapshots", options.with_snapshots, "the snapshots of the named volumes too");
+  if (snapshots_too)
+    verb.add_flag("--with-snapshots", options.with_snapshots, "the snapshots of the named volumes too");
   verb.add_flag("--dry-run", options.dry_run, "delete nothing; tell exactly how many bytes it would free");
   add_force(verb, options.force, "even while clients have it open; they get errors from then on");
   verb.add_flag("--if-exists", options.if_exists, "pass over names that do not exist");
@@ -42,7 +43,8 @@ void run_delete(Context& context, const DeleteOptions& options) {
     context.say("nothing to delete");
   } else if (options.dry_run) {
     const u64 bytes = answer.at("frees").get<u64>();
-    context.say(fmt::format("deleting {} would free {} bytes ({})", named(names), bytes, format_size(bytes)));
+    context.say(fmt::format("deleting {} would free {} bytes{}", named(names), bytes,
+                            bytes < KiB ? "" : fmt::format(" ({})", format_size(bytes))));
   } else {
     context.say(fmt::format("deleted {}", named(names)));
   }
@@ -50,12 +52,12 @@ void run_delete(Context& context, const DeleteOptions& options) {
 
 void add_delete(CLI::App& app, Context& context) {
   auto given = std::make_shared<DeleteOptions>();
-  CLI::App* verb = add_verb(app, context, "delete", "Deletes volumes and snapshots, all or none, or tells what that would free.",
-                            {"brindle delete --dry-run db@monday db@tuesday", "brindle delete db@monday web --wait"},
-                            [given, &context] {
-                              check_each(given->names, check_any);
-                              run_delete(context, *given);
-                            });
+  CLI::App* verb = add_verb(
+      app, context, "delete", "Deletes volumes and snapshots, all or none, or tells what that would free.",
+      {"brindle delete --dry-run db@monday db@tuesday", "brindle delete db@monday web --wait"}, [given, &context] {
+        check_each(given->names, check_any);
+        run_delete(context, *given);
+      });
   add_arguments(*verb, "NAME", given->names, kind::any, "volumes and snapshots, mixed");
   add_delete_options(*verb, *given);
 }

@@ -53,7 +53,8 @@ TEST(Docs, every_verb_has_a_section_that_names_each_of_its_options_and_no_others
     for (const auto& option : verb.options) {
       known.insert(option.name);
       if (option.name != "--help") {
-        EXPECT_NE(section.find("`" + option.name), std::string::npos) << verb.path << " " << option.name << " is not in docs/cli.md";
+        EXPECT_NE(section.find("`" + option.name), std::string::npos)
+            << verb.path << " " << option.name << " is not in docs/cli.md";
       }
     }
     const std::regex named("`(--[a-z-]+)");
@@ -84,7 +85,8 @@ TEST(Docs, every_verb_has_help_with_an_example_of_itself) {
     const Outcome outcome = run(arguments, {});
     EXPECT_EQ(outcome.exit, 0) << verb.path;
     EXPECT_EQ(outcome.err, "");
-    EXPECT_TRUE(outcome.out.starts_with("brindle" + std::string(verb.path.empty() ? "" : " ") + verb.path)) << outcome.out;
+    EXPECT_TRUE(outcome.out.starts_with("brindle" + std::string(verb.path.empty() ? "" : " ") + verb.path))
+        << outcome.out;
     if (verb.verbs.empty()) {
       const size_t examples = outcome.out.find("\nExample");
       EXPECT_NE(outcome.out.find("brindle " + verb.path, examples), std::string::npos) << outcome.out;

@@ -14,8 +14,8 @@ namespace brindle::cli {
 /// What scripts see; spelled in docs/cli.md.
 enum class Exit : int {
   ok = 0,
-  refused = 1,       // the daemon, or a check before it, said no; or damage was found
-  usage = 2,         // the command line makes no sense
+  refused = 1,  // the daemon, or a check before it, said no; or damage was found
+  usage = 2,    // the command line makes no sense
   no_daemon = 3,
   interrupted = 130  // SIGINT, as shells count it
 };

@@ -35,7 +35,8 @@ class FakeDaemon {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     (folder_ + "/control.sock").copy(address.sun_path, sizeof(address.sun_path) - 1);
-    if (::bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0 || ::listen(listener_, 16) != 0) std::abort();
+    if (::bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0 || ::listen(listener_, 16) != 0)
+      std::abort();
     thread_ = std::thread([this] { serve(); });
   }
   FakeDaemon(const FakeDaemon&) = delete;
@@ -54,7 +55,9 @@ class FakeDaemon {
     rules_.push_back({begins, status, body});
   }
   void refuse(const std::string& begins, unsigned status, const std::string& code, const std::string& detail) {
-    answer(begins, status, fmt::format(R"({{"type":"about:blank","title":"No","status":{},"detail":"{}","code":"{}"}})", status, detail, code));
+    answer(begins, status,
+           fmt::format(R"({{"type":"about:blank","title":"No","status":{},"detail":"{}","code":"{}"}})", status, detail,
+                       code));
   }
   /// "POST /v1/volumes {...}", in order.
   std::vector<std::string> asked() const {
@@ -83,7 +86,8 @@ class FakeDaemon {
       if (!more(fd, bytes)) return;
     }
     size_t length = 0;
-    if (const size_t field = bytes.find("Content-Length: "); field != std::string::npos) length = std::stoul(bytes.substr(field + 16));
+    if (const size_t field = bytes.find("Content-Length: "); field != std::string::npos)
+      length = std::stoul(bytes.substr(field + 16));
     while (bytes.size() < end + 4 + length) {
       if (!more(fd, bytes)) return;
     }
@@ -101,7 +105,8 @@ class FakeDaemon {
     if (hangs_up_) return;
     // In two chunks, as a long list comes.
     const size_t half = found.body.size() / 2;
-    std::string text = fmt::format("HTTP/1.1 {} Fine\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n", found.status);
+    std::string text = fmt::format(
+        "HTTP/1.1 {} Fine\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n", found.status);
     for (const std::string& piece : {found.body.substr(0, half), found.body.substr(half)}) {
       if (!piece.empty()) text += fmt::format("{:x}\r\n{}\r\n", piece.size(), piece);
     }

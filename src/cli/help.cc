@@ -44,11 +44,13 @@ std::vector<const CLI::App*> shown_verbs(const CLI::App& app) {
 }
 
 std::vector<const CLI::Option*> shown_options(const CLI::App& app) {
-  return app.get_options([](const CLI::Option* option) { return option->nonpositional() && !option->get_group().empty(); });
+  return app.get_options(
+      [](const CLI::Option* option) { return option->nonpositional() && !option->get_group().empty(); });
 }
 
 std::vector<const CLI::Option*> arguments_of(const CLI::App& app) {
-  return app.get_options([](const CLI::Option* option) { return option->get_positional() && !option->nonpositional(); });
+  return app.get_options(
+      [](const CLI::Option* option) { return option->get_positional() && !option->nonpositional(); });
 }
 
 std::string usage_line(const CLI::App& app, const std::string& name) {

@@ -33,9 +33,11 @@ constexpr size_t read_size = 64 * 1024;
 
 class Socket {
  public:
-  explicit Socket(std::optional<std::chrono::milliseconds> patience) : fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  explicit Socket(std::optional<std::chrono::milliseconds> patience)
+      : fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     deadline_ = patience ? Clock::now() + *patience : Clock::time_point::max();
-    if (fd_ < 0) refuse(Code::io, fmt::format("no socket can be made: {}, close some files and try again", std::strerror(errno)));
+    if (fd_ < 0)
+      refuse(Code::io, fmt::format("no socket can be made: {}, close some files and try again", std::strerror(errno)));
   }
   Socket(const Socket&) = delete;
   Socket& operator=(const Socket&) = delete;
@@ -45,9 +47,10 @@ class Socket {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     if (path.size() >= sizeof(address.sun_path)) {
-      refuse(Code::invalid, fmt::format("the path {} is too long for a socket: it has {} bytes, and {} are allowed, so give "
-                                        "a shorter --state, or go into that folder and give --state .",
-                                        path, path.size(), sizeof(address.sun_path) - 1));
+      refuse(Code::invalid,
+             fmt::format("the path {} is too long for a socket: it has {} bytes, and {} are allowed, so give "
+                         "a shorter --state, or go into that folder and give --state .",
+                         path, path.size(), sizeof(address.sun_path) - 1));
     }
     std::memcpy(address.sun_path, path.data(), path.size());
     int result = 0;
@@ -60,8 +63,9 @@ class Socket {
       no_daemon(fmt::format("you may not open {}: run this as the user or in the group that owns it", path));
     }
     const std::string folder = path.substr(0, path.rfind('/'));
-    no_daemon(fmt::format("no daemon answers on {} ({}): start one with `brindled --state {}`, or `./dev up` in a checkout", path,
-                          errno == ENOENT ? "there is no such socket" : "nobody listens there", folder));
+    no_daemon(
+        fmt::format("no daemon answers on {} ({}): start one with `brindled --state {}`, or `./dev up` in a checkout",
+                    path, errno == ENOENT ? "there is no such socket" : "nobody listens there", folder));
   }
 
   void send(const std::string& bytes) {
@@ -90,7 +94,9 @@ class Socket {
   }
 
   [[noreturn]] static void went_away() {
-    no_daemon("the daemon went away before it answered: start it again, and look whether the command was done before you repeat it");
+    no_daemon(
+        "the daemon went away before it answered: start it again, and look whether the command was done before you "
+        "repeat it");
   }
 
  private:

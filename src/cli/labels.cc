@@ -31,18 +31,18 @@ void add_label_verb(CLI::App& group, Context& context, const std::string& shown,
     std::vector<std::string> changes;
   };
   auto given = std::make_shared<Given>();
-  CLI::App* verb = add_verb(group, context, "label", "Sets labels (K=V) and removes them (K-).", {example},
-                            [given, &context, check] {
-                              check(given->name);
-                              changed_labels({}, given->changes);  // malformed ones are refused before anything is asked
-                              const Client client = context.client();
-                              const Json before = client.get(path_of(given->name));
-                              const Json labels = changed_labels(before.value("labels", Json::object()), given->changes);
-                              const Json after = client.patch(path_of(given->name), {{"labels", labels}});
-                              context.document(after);
-                              const std::string text = shown_labels(after.value("labels", Json::object()));
-                              context.say(fmt::format("{}: {}", given->name, text.empty() ? "no labels" : text));
-                            });
+  CLI::App* verb = add_verb(
+      group, context, "label", "Sets labels (K=V) and removes them (K-).", {example}, [given, &context, check] {
+        check(given->name);
+        changed_labels({}, given->changes);  // malformed ones are refused before anything is asked
+        const Client client = context.client();
+        const Json before = client.get(path_of(given->name));
+        const Json labels = changed_labels(before.value("labels", Json::object()), given->changes);
+        const Json after = client.patch(path_of(given->name), {{"labels", labels}});
+        context.document(after);
+        const std::string text = shown_labels(after.value("labels", Json::object()));
+        context.say(fmt::format("{}: {}", given->name, text.empty() ? "no labels" : text));
+      });
   add_argument(*verb, shown, given->name, what, "what to label");
   add_arguments(*verb, "CHANGE", given->changes, kind::fresh, "K=V sets a label, K- removes it");
 }

@@ -19,8 +19,10 @@ int main(int argc, char** argv) {
   screen.err_tty = ::isatty(STDERR_FILENO) != 0;
 
   Outcome outcome = run({argv + (argc > 0 ? 1 : 0), argv + argc}, screen);
-  if (std::fwrite(outcome.out.data(), 1, outcome.out.size(), stdout) != outcome.out.size() || std::fflush(stdout) != 0) {
-    std::fprintf(stderr, "brindle: standard output: %s, and what was asked for may have been done\n", std::strerror(errno));
+  if (std::fwrite(outcome.out.data(), 1, outcome.out.size(), stdout) != outcome.out.size() ||
+      std::fflush(stdout) != 0) {
+    std::fprintf(stderr, "brindle: standard output: %s, and what was asked for may have been done\n",
+                 std::strerror(errno));
     return static_cast<int>(Exit::refused);
   }
   std::fputs(outcome.err.c_str(), stderr);

@@ -44,7 +44,11 @@ CLI::Option* add_arguments(CLI::App& verb, const std::string& shown, std::vector
 
 void add_labels(CLI::App& verb, std::vector<std::string>& labels, const std::string& description) {
   // One value each time: `--label a=b db` leaves db to the arguments.
-  verb.add_option("--label", labels, description)->type_name("K=V")->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->allow_extra_args(false);
+  verb.add_option("--label", labels, description)
+      ->type_name("K=V")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false);
 }
 
 void add_wait(CLI::App& verb, bool& wait) {

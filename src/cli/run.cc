@@ -68,9 +68,10 @@ Outcome run_parsed(const std::vector<std::string>& arguments, CLI::App& app, Con
   } catch (const Failure& failure) {
     return {static_cast<int>(failure.exit()), "", error_text(failure, verb_path(app), json)};
   } catch (const Json::exception& error) {
-    const Failure failure(Exit::refused, "io",
-                          fmt::format("the daemon's answer is not what this brindle expects ({}): is it of the same version?",
-                                      error.what()));
+    const Failure failure(
+        Exit::refused, "io",
+        fmt::format("the daemon's answer is not what this brindle expects ({}): is it of the same version?",
+                    error.what()));
     return {static_cast<int>(failure.exit()), "", error_text(failure, verb_path(app), json)};
   } catch (const std::exception& error) {
     const Failure failure(Exit::refused, "io", fmt::format("it could not be done: {}", error.what()));

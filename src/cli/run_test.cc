@@ -14,8 +14,9 @@ namespace {
 
 const std::string db = R"({"name":"db","uuid":"u-1","size":1610612736,"origin":"","created":"2026-11-24T16:05:09Z",)"
                        R"("referenced":4096,"exclusive":null,"clients":0,"labels":{"env":"test"}})";
-const std::string monday = R"({"name":"db@monday","volume":"db","uuid":"u-2","size":1610612736,"origin":"","created":"2026-11-24T16:05:09Z",)"
-                           R"("referenced":4096,"exclusive":0,"clients":0,"labels":{},"protected":true})";
+const std::string monday =
+    R"({"name":"db@monday","volume":"db","uuid":"u-2","size":1610612736,"origin":"","created":"2026-11-24T16:05:09Z",)"
+    R"("referenced":4096,"exclusive":0,"clients":0,"labels":{},"protected":true})";
 
 class Run : public ::testing::Test {
  protected:
@@ -36,11 +37,13 @@ using Asked = std::vector<std::string>;
 
 TEST_F(Run, create_sends_the_size_in_bytes_and_says_what_there_is_now) {
   daemon.answer("POST /v1/volumes", 201, db);
-  const Outcome outcome = brindle({"volume", "create", "db", "--size", "1536M", "--label", "env=test", "--if-not-exists"});
+  const Outcome outcome =
+      brindle({"volume", "create", "db", "--size", "1536M", "--label", "env=test", "--if-not-exists"});
   EXPECT_EQ(outcome.exit, 0);
   EXPECT_EQ(outcome.out, "db: a volume of 1.5 GiB\n");
   EXPECT_EQ(outcome.err, "");
-  EXPECT_EQ(daemon.asked(), Asked{R"(POST /v1/volumes {"name":"db","size":1610612736,"labels":{"env":"test"},"if_not_exists":true})"});
+  EXPECT_EQ(daemon.asked(),
+            Asked{R"(POST /v1/volumes {"name":"db","size":1610612736,"labels":{"env":"test"},"if_not_exists":true})"});
 }
 
 TEST_F(Run, json_is_the_daemons_document_wherever_the_option_stands) {
@@ -60,8 +63,8 @@ TEST_F(Run, the_state_folder_may_stand_behind_the_verb) {
 TEST_F(Run, list_is_an_aligned_table_and_nothing_where_there_is_nothing) {
   daemon.answer("GET /v1/volumes", 200, "[" + db + "]");
   EXPECT_EQ(brindle({"volume", "list"}).out,
-            "NAME     SIZE  REFERENCED  EXCLUSIVE  CLIENTS  CREATED              LABELS\n"
-            "db    1.5 GiB     4.0 KiB          -        -  2026-11-24 16:05:09  env=test\n");
+            "NAME     SIZE  REFERENCED  CREATED              LABELS\n"
+            "db    1.5 GiB     4.0 KiB  2026-11-24 16:05:09  env=test\n");
   daemon.answer("GET /v1/volumes", 200, "[]");
   EXPECT_EQ(brindle({"volume", "list"}).out, "");
   EXPECT_EQ(brindle({"volume", "list", "--json"}).out, "[]\n");
@@ -69,8 +72,11 @@ TEST_F(Run, list_is_an_aligned_table_and_nothing_where_there_is_nothing) {
 
 TEST_F(Run, lists_filter_sort_and_page) {
   daemon.answer("GET /v1/snapshots", 200, "[]");
-  brindle({"snapshot", "list", "db", "--label", "a=b c", "--label", "k=", "--sort", "created", "--reverse", "--limit", "10", "--offset", "5"});
-  EXPECT_EQ(daemon.asked(), Asked{"GET /v1/snapshots?label=a%3Db%20c&label=k%3D&sort=created&reverse=true&limit=10&offset=5&volume=db"});
+  brindle({"snapshot", "list", "db", "--label", "a=b c", "--label", "k=", "--sort", "created", "--reverse", "--limit",
+           "10", "--offset", "5"});
+  EXPECT_EQ(
+      daemon.asked(),
+      Asked{"GET /v1/snapshots?label=a%3Db%20c&label=k%3D&sort=created&reverse=true&limit=10&offset=5&volume=db"});
 }
 
 TEST_F(Run, label_does_not_swallow_the_argument_behind_its_value) {
@@ -82,7 +88,8 @@ TEST_F(Run, label_does_not_swallow_the_argument_behind_its_value) {
 TEST_F(Run, show_counts_and_gives_exact_bytes) {
   daemon.answer("GET /v1/snapshots/db@monday?measure=true", 200, monday);
   EXPECT_EQ(brindle({"snapshot", "show", "db@monday"}).out,
-            "name        db@monday\nuuid        u-2\nsize        1.5 GiB (1610612736 bytes)\nreferenced  4.0 KiB (4096 bytes)\n"
+            "name        db@monday\nuuid        u-2\nsize        1.5 GiB (1610612736 bytes)\nreferenced  4.0 KiB (4096 "
+            "bytes)\n"
             "exclusive   0 B\ncreated     2026-11-24 16:05:09\nclients     0\nprotected   yes\n");
 }
 
@@ -112,13 +119,15 @@ TEST_F(Run, protect_and_rename_say_what_is_so_now) {
   EXPECT_EQ(brindle({"snapshot", "protect", "db@monday"}).out, "db@monday is protected now\n");
   EXPECT_EQ(brindle({"snapshot", "unprotect", "db@monday"}).out, "db@monday is no longer protected\n");
   EXPECT_EQ(brindle({"snapshot", "rename", "db@monday", "monday"}).out, "db@monday is db@monday now\n");
-  EXPECT_EQ(daemon.asked(), (Asked{R"(PATCH /v1/snapshots/db@monday {"protected":true})", R"(PATCH /v1/snapshots/db@monday {"protected":false})",
+  EXPECT_EQ(daemon.asked(), (Asked{R"(PATCH /v1/snapshots/db@monday {"protected":true})",
+                                   R"(PATCH /v1/snapshots/db@monday {"protected":false})",
                                    R"(PATCH /v1/snapshots/db@monday {"name":"monday"})"}));
 }
 
 TEST_F(Run, clone_makes_as_many_as_names) {
   daemon.answer("POST /v1/clones", 201, R"([{"name":"a","size":4096},{"name":"b","size":4096}])");
-  EXPECT_EQ(brindle({"clone", "db@monday", "a", "b"}).out, "a: a clone of db@monday, 4.0 KiB\nb: a clone of db@monday, 4.0 KiB\n");
+  EXPECT_EQ(brindle({"clone", "db@monday", "a", "b"}).out,
+            "a: a clone of db@monday, 4.0 KiB\nb: a clone of db@monday, 4.0 KiB\n");
   EXPECT_EQ(daemon.asked(), Asked{R"(POST /v1/clones {"source":"db@monday","names":["a","b"]})"});
 }
 
@@ -127,18 +136,21 @@ TEST_F(Run, rollback_names_what_it_saved) {
   EXPECT_EQ(brindle({"rollback", "db@monday"}).out, "db is back at db@monday; what it held is db@before-rollback-1\n");
   daemon.answer("POST /v1/rollback", 200, R"({"saved":[]})");
   EXPECT_EQ(brindle({"rollback", "db@monday", "--discard", "--force", "--wait"}).out, "db is back at db@monday\n");
-  EXPECT_EQ(daemon.asked().back(), R"(POST /v1/rollback {"snapshots":["db@monday"],"discard":true,"force":true,"wait":true})");
+  EXPECT_EQ(daemon.asked().back(),
+            R"(POST /v1/rollback {"snapshots":["db@monday"],"discard":true,"force":true,"wait":true})");
 }
 
 TEST_F(Run, dry_run_tells_exact_bytes_and_never_waits) {
   daemon.answer("POST /v1/delete", 200, R"({"names":["db@monday"],"frees":1610612736})");
-  EXPECT_EQ(brindle({"delete", "--dry-run", "--wait", "db@monday"}).out, "deleting db@monday would free 1610612736 bytes (1.5 GiB)\n");
+  EXPECT_EQ(brindle({"delete", "--dry-run", "--wait", "db@monday"}).out,
+            "deleting db@monday would free 1610612736 bytes (1.5 GiB)\n");
   EXPECT_EQ(daemon.asked(), Asked{R"(POST /v1/delete {"names":["db@monday"],"dry_run":true})"});
   EXPECT_EQ(Json::parse(brindle({"delete", "--dry-run", "db@monday", "--json"}).out).at("frees"), 1610612736);
 }
 
 TEST_F(Run, diff_is_a_table_with_a_sum) {
-  daemon.answer("GET /v1/diff?from=db%40monday&to=db", 200, R"([{"offset":0,"length":4096,"kind":"data"},{"offset":1048576,"length":8192,"kind":"zero"}])");
+  daemon.answer("GET /v1/diff?from=db%40monday&to=db", 200,
+                R"([{"offset":0,"length":4096,"kind":"data"},{"offset":1048576,"length":8192,"kind":"zero"}])");
   EXPECT_EQ(brindle({"diff", "db@monday", "db"}).out,
             " OFFSET  LENGTH  KIND\n      0    4096  data\n1048576    8192  zero\n12.0 KiB in 2 ranges\n");
   daemon.answer("GET /v1/diff", 200, "[]");
@@ -154,11 +166,12 @@ TEST_F(Run, space_of_many_names_is_asked_for_in_parts) {
 }
 
 TEST_F(Run, status_says_health_space_and_traffic) {
-  daemon.answer("GET /v1/status", 200,
-                R"({"version":"0.1.0","uptime_s":7265,"pid":7,"pool":{"path":"/p","health":"ok","size":1073741824,"used":4096,"reclaiming":0,)"
-                R"("free":1073737728,"allocated":8388608,"volumes":1,"snapshots":2},"cache":{"bytes":0,"memory_max":268435456,"hits":3,"misses":1},)"
-                R"("io":{"reads":1,"read_bytes":4096,"writes":2,"write_bytes":8192},"rates":{"reads_s":0.5,"writes_s":1000.2},)"
-                R"("log":{"bytes":512},"nbd":{"connections":1,"sockets":["/s/nbd.sock"]}})");
+  daemon.answer(
+      "GET /v1/status", 200,
+      R"({"version":"0.1.0","uptime_s":7265,"pid":7,"pool":{"path":"/p","health":"ok","size":1073741824,"used":4096,"reclaiming":0,)"
+      R"("free":1073737728,"allocated":8388608,"volumes":1,"snapshots":2},"cache":{"bytes":0,"memory_max":268435456,"hits":3,"misses":1},)"
+      R"("io":{"reads":1,"read_bytes":4096,"writes":2,"write_bytes":8192},"rates":{"reads_s":0.5,"writes_s":1000.2},)"
+      R"("log":{"bytes":512},"nbd":{"connections":1,"sockets":["/s/nbd.sock"]}})");
   const std::string out = brindle({"status"}).out;
   EXPECT_NE(out.find("health     ok\n"), std::string::npos) << out;
   EXPECT_NE(out.find("holds      1 volume, 2 snapshots\n"), std::string::npos) << out;
@@ -187,9 +200,10 @@ TEST_F(Run, scrub_without_damage_ends_with_0) {
 
 TEST_F(Run, damage_is_named_with_its_holders_and_ends_with_1) {
   daemon.answer("POST /v1/check", 202, "{}");
-  daemon.answer("GET /v1/check", 200,
-                R"({"running":false,"done":1,"total":1,"error":"","damage":[{"volume":"db@monday","offset":8192,"length":4096,"kind":"checksum"},)"
-                R"({"volume":"db","offset":8192,"length":4096,"kind":"checksum"},{"volume":"","offset":0,"length":0,"kind":"table"}]})");
+  daemon.answer(
+      "GET /v1/check", 200,
+      R"({"running":false,"done":1,"total":1,"error":"","damage":[{"volume":"db@monday","offset":8192,"length":4096,"kind":"checksum"},)"
+      R"({"volume":"db","offset":8192,"length":4096,"kind":"checksum"},{"volume":"","offset":0,"length":0,"kind":"table"}]})");
   const Outcome outcome = brindle({"check"});
   EXPECT_EQ(outcome.exit, 1);
   EXPECT_EQ(outcome.out,
@@ -231,19 +245,35 @@ TEST_F(Run, a_refusal_is_one_line_with_the_daemons_words) {
   const Outcome json = brindle({"snapshot", "delete", "db@monday", "--json"});
   EXPECT_EQ(json.exit, 1);
   EXPECT_EQ(json.out, "");
-  EXPECT_EQ(json.err, "{\"error\":{\"code\":\"protected\",\"message\":\"db@monday is protected: unprotect it first\"}}\n");
+  EXPECT_EQ(json.err,
+            "{\"error\":{\"code\":\"protected\",\"message\":\"db@monday is protected: unprotect it first\"}}\n");
 }
 
 TEST_F(Run, malformed_names_and_sizes_are_refused_before_anything_is_sent) {
-  const std::vector<std::vector<std::string>> wrong{
-      {"volume", "create", "a b", "--size", "4096"},  {"volume", "create", "db", "--size", "5000"}, {"volume", "create", "db", "--size", "0"},
-      {"volume", "create", "db", "--size", "1.5G"},   {"volume", "create", "db", "--size", "-1"},   {"volume", "create", "db", "--size", "1025T"},
-      {"volume", "create", "db@x", "--size", "4096"}, {"volume", "show", ".hidden"},                {"snapshot", "create", "db"},
-      {"snapshot", "create", "db@"},                  {"snapshot", "create", "[db@a,db@b]"},        {"delete", "[db]"},
-      {"volume", "resize", "db", "1g"},               {"clone", "db", "new@x"},                     {"rollback", "db"},
-      {"pool", "grow", "5"},                          {"volume", "label", "db", "x"},               {"snapshot", "create", "db@x", "--label", "x"},
-      {"volume", "list", "--label", "=x"},            {"diff", "db", ""},                           {"space", "a/b"},
-      {"volume", "delete", "db@x"},                   {"snapshot", "delete", "db"},                 {"snapshot", "protect", "db"}};
+  const std::vector<std::vector<std::string>> wrong{{"volume", "create", "a b", "--size", "4096"},
+                                                    {"volume", "create", "db", "--size", "5000"},
+                                                    {"volume", "create", "db", "--size", "0"},
+                                                    {"volume", "create", "db", "--size", "1.5G"},
+                                                    {"volume", "create", "db", "--size", "-1"},
+                                                    {"volume", "create", "db", "--size", "1025T"},
+                                                    {"volume", "create", "db@x", "--size", "4096"},
+                                                    {"volume", "show", ".hidden"},
+                                                    {"snapshot", "create", "db"},
+                                                    {"snapshot", "create", "db@"},
+                                                    {"snapshot", "create", "[db@a,db@b]"},
+                                                    {"delete", "[db]"},
+                                                    {"volume", "resize", "db", "1g"},
+                                                    {"clone", "db", "new@x"},
+                                                    {"rollback", "db"},
+                                                    {"pool", "grow", "5"},
+                                                    {"volume", "label", "db", "x"},
+                                                    {"snapshot", "create", "db@x", "--label", "x"},
+                                                    {"volume", "list", "--label", "=x"},
+                                                    {"diff", "db", ""},
+                                                    {"space", "a/b"},
+                                                    {"volume", "delete", "db@x"},
+                                                    {"snapshot", "delete", "db"},
+                                                    {"snapshot", "protect", "db"}};
   for (const auto& arguments : wrong) {
     const Outcome outcome = brindle(arguments);
     EXPECT_EQ(outcome.exit, 1) << fmt::format("{}: {}", fmt::join(arguments, " "), outcome.err);
@@ -259,14 +289,20 @@ TEST_F(Run, malformed_names_and_sizes_are_refused_before_anything_is_sent) {
 TEST_F(Run, wrong_usage_is_one_line_and_ends_with_2) {
   const std::vector<std::pair<std::vector<std::string>, std::string>> wrong{
       {{}, "brindle: a verb is missing, one of volume, "},
-      {{"volume"}, "brindle: volume: a verb is missing, one of create, list, show, resize, rename, label, delete: see `brindle volume --help`"},
+      {{"volume"},
+       "brindle: volume: a verb is missing, one of create, list, show, resize, rename, label, delete: see `brindle "
+       "volume --help`"},
       {{"volum"}, "brindle: there is no verb volum, perhaps volume is meant: see"},
       {{"volume", "crate"}, "brindle: volume: there is no verb crate, perhaps create is meant: see"},
-      {{"volume", "create"}, "brindle: volume create: NAME is missing: type `brindle volume create NAME --size SIZE [options]`"},
-      {{"volume", "create", "db"}, "brindle: volume create: --size is missing: type `brindle volume create NAME --size SIZE [options]`"},
+      {{"volume", "create"},
+       "brindle: volume create: NAME is missing: type `brindle volume create NAME --size SIZE [options]`"},
+      {{"volume", "create", "db"},
+       "brindle: volume create: --size is missing: type `brindle volume create NAME --size SIZE [options]`"},
       {{"volume", "create", "db", "--size"}, "brindle: volume create: --size needs a value: type"},
-      {{"volume", "create", "db", "--sise", "1G"}, "brindle: volume create: there is no option --sise, perhaps --size is meant: type"},
-      {{"volume", "list", "--sort", "colour"}, "brindle: volume list: --sort: colour is none of name,size,created,referenced,exclusive: type"},
+      {{"volume", "create", "db", "--sise", "1G"},
+       "brindle: volume create: there is no option --sise, perhaps --size is meant: type"},
+      {{"volume", "list", "--sort", "colour"},
+       "brindle: volume list: --sort: colour is none of name,size,created,referenced,exclusive: type"},
       {{"volume", "list", "--limit", "many"}, "brindle: volume list: --limit: many is no whole number: type"},
       {{"volume", "list", "--limit", "-1"}, "brindle: volume list: --limit: -1 is no whole number: type"},
       {{"status", "extra"}, "brindle: status: extra is one argument too many: type `brindle status`"},
@@ -284,7 +320,8 @@ TEST_F(Run, wrong_usage_is_one_line_and_ends_with_2) {
     auto with_json = arguments;
     with_json.insert(with_json.begin(), "--json");
     if (arguments.empty() || arguments.back() != "--json=maybe") {
-      EXPECT_EQ(Json::parse(brindle(with_json).err).at("error").at("code"), "usage") << fmt::format("{}", fmt::join(with_json, " "));
+      EXPECT_EQ(Json::parse(brindle(with_json).err).at("error").at("code"), "usage")
+          << fmt::format("{}", fmt::join(with_json, " "));
     }
   }
   EXPECT_EQ(brindle({"--state", "", "status"}).exit, 2);
@@ -294,10 +331,12 @@ TEST_F(Run, wrong_usage_is_one_line_and_ends_with_2) {
 TEST_F(Run, without_a_daemon_it_ends_with_3_and_says_how_to_start_one) {
   const Outcome outcome = run({"--state", "/tmp/cli-nowhere", "status"}, {});
   EXPECT_EQ(outcome.exit, 3);
-  EXPECT_EQ(outcome.err,
-            "brindle: status: no daemon answers on /tmp/cli-nowhere/control.sock (there is no such socket): start one with "
-            "`brindled --state /tmp/cli-nowhere`, or `./dev up` in a checkout\n");
-  EXPECT_EQ(Json::parse(run({"--state", "/tmp/cli-nowhere", "status", "--json"}, {}).err).at("error").at("code"), "no_daemon");
+  EXPECT_EQ(
+      outcome.err,
+      "brindle: status: no daemon answers on /tmp/cli-nowhere/control.sock (there is no such socket): start one with "
+      "`brindled --state /tmp/cli-nowhere`, or `./dev up` in a checkout\n");
+  EXPECT_EQ(Json::parse(run({"--state", "/tmp/cli-nowhere", "status", "--json"}, {}).err).at("error").at("code"),
+            "no_daemon");
 }
 
 TEST_F(Run, a_daemon_that_goes_away_before_it_answered_is_no_success) {

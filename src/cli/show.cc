@@ -31,7 +31,9 @@ std::string shown_labels(const Json& labels) {
   return out;
 }
 
-std::string counted(size_t count, const char* noun) { return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s"); }
+std::string counted(size_t count, const char* noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
 
 std::string enumerated(const std::vector<std::string>& names) {
   std::string out;
@@ -63,8 +65,14 @@ std::string clients_of(const Json& entry) {
 }  // namespace
 
 std::string volume_table(const Json& volumes) {
-  Table table({{"NAME"}, {"SIZE", Align::right}, {"REFERENCED", Align::right}, {"EXCLUSIVE", Align::right},
-               {"CLIENTS", Align::right}, {"CREATED"}, {"ORIGIN"}, {"LABELS"}});
+  Table table({{"NAME"},
+               {"SIZE", Align::right},
+               {"REFERENCED", Align::right},
+               {"EXCLUSIVE", Align::right},
+               {"CLIENTS", Align::right},
+               {"CREATED"},
+               {"ORIGIN"},
+               {"LABELS"}});
   for (const auto& volume : volumes) {
     table.add({text_at(volume, "name"), shown_size(at(volume, "size")), shown_size(at(volume, "referenced")),
                shown_size(at(volume, "exclusive")), clients_of(volume), shown_time(text_at(volume, "created")),
@@ -74,8 +82,14 @@ std::string volume_table(const Json& volumes) {
 }
 
 std::string snapshot_table(const Json& snapshots) {
-  Table table({{"NAME"}, {"SIZE", Align::right}, {"REFERENCED", Align::right}, {"EXCLUSIVE", Align::right},
-               {"CLIENTS", Align::right}, {"CREATED"}, {"PROTECTED"}, {"LABELS"}});
+  Table table({{"NAME"},
+               {"SIZE", Align::right},
+               {"REFERENCED", Align::right},
+               {"EXCLUSIVE", Align::right},
+               {"CLIENTS", Align::right},
+               {"CREATED"},
+               {"PROTECTED"},
+               {"LABELS"}});
   for (const auto& snapshot : snapshots) {
     table.add({text_at(snapshot, "name"), shown_size(at(snapshot, "size")), shown_size(at(snapshot, "referenced")),
                shown_size(at(snapshot, "exclusive")), clients_of(snapshot), shown_time(text_at(snapshot, "created")),

@@ -20,20 +20,21 @@ void add_create(CLI::App& group, Context& context) {
     bool if_not_exists = false;
   };
   auto given = std::make_shared<Given>();
-  CLI::App* verb = add_verb(group, context, "create", "Takes snapshots; several are one instant, all or none.",
-                            {"brindle snapshot create db@monday", "brindle snapshot create db@v2 web@v2 --label release=v2"},
-                            [given, &context] {
-                              check_each(given->names, check_snapshot);
-                              Json body{{"names", given->names}};
-                              if (!given->labels.empty()) body["labels"] = parse_labels(given->labels);
-                              if (given->if_not_exists) body["if_not_exists"] = true;
-                              const Json snapshots = context.client().post("/v1/snapshots", body);
-                              context.document(snapshots);
-                              for (const auto& snapshot : snapshots) {
-                                context.say(fmt::format("{}: a snapshot of {}", text_at(snapshot, "name"),
-                                                        shown_time(text_at(snapshot, "created"))));
-                              }
-                            });
+  CLI::App* verb =
+      add_verb(group, context, "create", "Takes snapshots; several are one instant, all or none.",
+               {"brindle snapshot create db@monday", "brindle snapshot create db@v2 web@v2 --label release=v2"},
+               [given, &context] {
+                 check_each(given->names, check_snapshot);
+                 Json body{{"names", given->names}};
+                 if (!given->labels.empty()) body["labels"] = parse_labels(given->labels);
+                 if (given->if_not_exists) body["if_not_exists"] = true;
+                 const Json snapshots = context.client().post("/v1/snapshots", body);
+                 context.document(snapshots);
+                 for (const auto& snapshot : snapshots) {
+                   context.say(fmt::format("{}: a snapshot of {}", text_at(snapshot, "name"),
+                                           shown_time(text_at(snapshot, "created"))));
+                 }
+               });
   add_arguments(*verb, "VOLUME@SNAP", given->names, kind::of_volume, "the volume, @, and the snapshot's name");
   add_labels(*verb, given->labels, "a label to give each of them (repeatable)");
   verb->add_flag("--if-not-exists", given->if_not_exists, "pass over snapshots that are there already");
@@ -93,25 +94,26 @@ void add_rename(CLI::App& group, Context& context) {
 void add_protection(CLI::App& group, Context& context, bool on) {
   auto name = std::make_shared<std::string>();
   const char* verb_name = on ? "protect" : "unprotect";
-  CLI::App* verb =
-      add_verb(group, context, verb_name, on ? "Keeps a snapshot from being deleted." : "Allows a snapshot to be deleted again.",
-               {on ? "brindle snapshot protect db@monday" : "brindle snapshot unprotect db@monday"}, [name, on, &context] {
-                 check_snapshot(*name);
-                 const Json snapshot = context.client().patch(path_of(*name), {{"protected", on}});
-                 context.document(snapshot);
-                 context.say(fmt::format("{} is {}", *name, on ? "protected now" : "no longer protected"));
-               });
+  CLI::App* verb = add_verb(
+      group, context, verb_name, on ? "Keeps a snapshot from being deleted." : "Allows a snapshot to be deleted again.",
+      {on ? "brindle snapshot protect db@monday" : "brindle snapshot unprotect db@monday"}, [name, on, &context] {
+        check_snapshot(*name);
+        const Json snapshot = context.client().patch(path_of(*name), {{"protected", on}});
+        context.document(snapshot);
+        context.say(fmt::format("{} is {}", *name, on ? "protected now" : "no longer protected"));
+      });
   add_argument(*verb, "VOLUME@SNAP", *name, kind::snapshot, "the snapshot");
 }
 
 void add_snapshot_delete(CLI::App& group, Context& context) {
   auto given = std::make_shared<DeleteOptions>();
-  CLI::App* verb = add_verb(group, context, "delete", "Deletes snapshots, in any order, all or none.",
-                            {"brindle snapshot delete db@monday db@tuesday", "brindle snapshot delete db@monday --dry-run"},
-                            [given, &context] {
-                              check_each(given->names, check_snapshot);
-                              run_delete(context, *given);
-                            });
+  CLI::App* verb =
+      add_verb(group, context, "delete", "Deletes snapshots, in any order, all or none.",
+               {"brindle snapshot delete db@monday db@tuesday", "brindle snapshot delete db@monday --dry-run"},
+               [given, &context] {
+                 check_each(given->names, check_snapshot);
+                 run_delete(context, *given);
+               });
   add_arguments(*verb, "VOLUME@SNAP", given->names, kind::snapshot, "the snapshots");
   add_delete_options(*verb, *given, /*snapshots_too=*/false);
 }
@@ -119,7 +121,8 @@ void add_snapshot_delete(CLI::App& group, Context& context) {
 }  // namespace
 
 void add_snapshot(CLI::App& app, Context& context) {
-  CLI::App* group = add_group(app, "snapshot", "Snapshots: create, list, show, rename, protect, unprotect, label, delete.");
+  CLI::App* group =
+      add_group(app, "snapshot", "Snapshots: create, list, show, rename, protect, unprotect, label, delete.");
   add_create(*group, context);
   add_list(*group, context);
   add_show(*group, context);

@@ -44,7 +44,8 @@ void add_space(CLI::App& app, Context& context) {
         }
         if (!table.empty()) context.print(table.text());
       });
-  add_arguments(*verb, "NAME", *names, kind::any, "volumes and snapshots; all of them when none is named")->required(false);
+  add_arguments(*verb, "NAME", *names, kind::any, "volumes and snapshots; all of them when none is named")
+      ->required(false);
 }
 
 }  // namespace brindle::cli

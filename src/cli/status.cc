@@ -38,7 +38,8 @@ std::string shown_duration(u64 seconds) {
 std::string shown_cache(const Json& cache) {
   const u64 hits = number(cache, "hits");
   const u64 asked = hits + number(cache, "misses");
-  std::string text = fmt::format("{} of {}", format_size(number(cache, "bytes")), format_size(number(cache, "memory_max")));
+  std::string text =
+      fmt::format("{} of {}", format_size(number(cache, "bytes")), format_size(number(cache, "memory_max")));
   if (asked > 0) text += fmt::format(", {:.1f} % hits", 100.0 * static_cast<double>(hits) / static_cast<double>(asked));
   return text;
 }
@@ -54,19 +55,19 @@ std::string shown_traffic(const Json& io, const Json& rates, const char* count, 
 std::vector<std::pair<std::string, std::string>> pool_lines(const Json& pool) {
   const u64 reclaiming = number(pool, "reclaiming");
   return {{"pool", text_at(pool, "path")},
-                     {"health", text_at(pool, "health")},
-                     {"size", format_size(number(pool, "size"))},
-                     {"used", format_size(number(pool, "used"))},
-                     {"reclaiming", reclaiming == 0 ? "" : format_size(reclaiming)},
-                     {"free", format_size(number(pool, "free"))},
-                     {"allocated", format_size(number(pool, "allocated"))},
-                     {"holds", fmt::format("{}, {}", counted(number(pool, "volumes"), "volume"),
-                                           counted(number(pool, "snapshots"), "snapshot"))}};
+          {"health", text_at(pool, "health")},
+          {"size", format_size(number(pool, "size"))},
+          {"used", format_size(number(pool, "used"))},
+          {"reclaiming", reclaiming == 0 ? "" : format_size(reclaiming)},
+          {"free", format_size(number(pool, "free"))},
+          {"allocated", format_size(number(pool, "allocated"))},
+          {"holds", fmt::format("{}, {}", counted(number(pool, "volumes"), "volume"),
+                                counted(number(pool, "snapshots"), "snapshot"))}};
 }
 
 void add_status(CLI::App& app, Context& context) {
-  add_verb(app, context, "status", "Shows health, space, cache and traffic.", {"brindle status", "brindle status --json"},
-           [&context] {
+  add_verb(app, context, "status", "Shows health, space, cache and traffic.",
+           {"brindle status", "brindle status --json"}, [&context] {
              const Json status = context.client().get("/v1/status");
              context.document(status);
              const Json& io = part(status, "io");
@@ -83,19 +84,22 @@ void add_status(CLI::App& app, Context& context) {
              lines.emplace_back("log", fmt::format("{} to replay", format_size(number(part(status, "log"), "bytes"))));
              lines.emplace_back("nbd", fmt::format("{}{}{}", counted(number(nbd, "connections"), "connection"),
                                                    sockets.empty() ? "" : " on ", sockets));
-             lines.emplace_back("daemon", fmt::format("brindled {}, pid {}, up {}", text_at(status, "version"),
-                                                      number(status, "pid"), shown_duration(number(status, "uptime_s"))));
+             lines.emplace_back(
+                 "daemon", fmt::format("brindled {}, pid {}, up {}", text_at(status, "version"), number(status, "pid"),
+                                       shown_duration(number(status, "uptime_s"))));
              context.print(key_values(lines));
            });
 }
 
 void add_sync(CLI::App& app, Context& context) {
-  add_verb(app, context, "sync", "Makes a checkpoint, finishes all reclaim, and then returns.\nWhat `status` shows is exact then.",
+  add_verb(app, context, "sync",
+           "Makes a checkpoint, finishes all reclaim, and then returns.\nWhat `status` shows is exact then.",
            {"brindle sync"}, [&context] {
              const Json status = context.client().post("/v1/sync");
              context.document(status);
              const Json& pool = part(status, "pool");
-             context.say(fmt::format("{} used, {} free", format_size(number(pool, "used")), format_size(number(pool, "free"))));
+             context.say(
+                 fmt::format("{} used, {} free", format_size(number(pool, "used")), format_size(number(pool, "free"))));
            });
 }
 

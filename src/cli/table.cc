@@ -35,9 +35,13 @@ void Table::add(std::vector<std::string> cells) {
 std::string Table::text() const {
   std::vector<size_t> widths;
   for (size_t i = 0; i < columns_.size(); ++i) {
-    size_t width = 0;
-    for (const auto& row : rows_) width = std::max(width, shown_width(row[i]));
-    widths.push_back(width == 0 ? 0 : std::max(width, shown_width(columns_[i].title)));
+    size_t width = shown_width(columns_[i].title);
+    bool says_something = false;
+    for (const auto& row : rows_) {
+      width = std::max(width, shown_width(row[i]));
+      says_something = says_something || (!row[i].empty() && row[i] != "-");
+    }
+    widths.push_back(says_something ? width : 0);
   }
   std::string out;
   const auto append_line = [&](auto cell_of) {

@@ -18,7 +18,7 @@ class Table {
   /// One cell a column.
   void add(std::vector<std::string> cells);
   bool empty() const { return rows_.empty(); }
-  /// Title line and rows; a column that is empty in every row is left out, and no line ends in blanks.
+  /// Title line and rows; a column that is empty or "-" in every row is left out, and no line ends in blanks.
   std::string text() const;
 
  private:

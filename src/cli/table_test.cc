@@ -5,9 +5,9 @@
 namespace brindle::cli {
 
 TEST(Table, columns_align_and_empty_ones_are_left_out) {
-  Table table({{"NAME"}, {"SIZE", Align::right}, {"LABELS"}, {"KIND"}});
-  table.add({"db", "4.0 KiB", "", "x"});
-  table.add({"├─ web", "10 B", "", ""});
+  Table table({{"NAME"}, {"SIZE", Align::right}, {"LABELS"}, {"KIND"}, {"CLIENTS", Align::right}});
+  table.add({"db", "4.0 KiB", "", "x", "-"});
+  table.add({"├─ web", "10 B", "", "", "-"});
   EXPECT_EQ(table.text(),
             "NAME       SIZE  KIND\n"
             "db      4.0 KiB  x\n"

@@ -76,7 +76,8 @@ std::string draw_families(const Json& document, bool utf8) {
   const Strokes& strokes = utf8 ? box : ascii;
   std::vector<size_t> eldest;
   const std::vector<Entry> entries = read_entries(document, eldest);
-  Table table({{"NAME"}, {"SIZE", Align::right}, {"REFERENCED", Align::right}, {"EXCLUSIVE", Align::right}, {"CREATED"}});
+  Table table(
+      {{"NAME"}, {"SIZE", Align::right}, {"REFERENCED", Align::right}, {"EXCLUSIVE", Align::right}, {"CREATED"}});
   std::vector<Line> stack;
   for (auto root = eldest.rbegin(); root != eldest.rend(); ++root) stack.push_back({*root, true, "", ""});
   while (!stack.empty()) {
@@ -86,8 +87,9 @@ std::string draw_families(const Json& document, bool utf8) {
     const auto next = heir(entries, line.next);
     const std::string drawn = line.is_first ? line.of_first : line.before + (next ? strokes.branch : strokes.last);
     const Json& json = *entry.document;
-    table.add({drawn + text_at(json, "name"), shown_size(json.value("size", Json())), shown_size(json.value("referenced", Json())),
-               shown_size(json.value("exclusive", Json())), shown_time(text_at(json, "created"))});
+    table.add({drawn + text_at(json, "name"), shown_size(json.value("size", Json())),
+               shown_size(json.value("referenced", Json())), shown_size(json.value("exclusive", Json())),
+               shown_time(text_at(json, "created"))});
     if (next) stack.push_back({*next, false, line.before, ""});
     std::vector<size_t> branches;
     for (const size_t child : entry.children) {
@@ -97,7 +99,8 @@ std::string draw_families(const Json& document, bool utf8) {
     if (before.size() < before_size_max) before += next ? strokes.line : strokes.blank;
     for (auto branch = branches.rbegin(); branch != branches.rend(); ++branch) {
       const bool is_last = branch == branches.rbegin();
-      stack.push_back({*branch, true, before + (is_last ? strokes.blank : strokes.line), before + (is_last ? strokes.last : strokes.branch)});
+      stack.push_back({*branch, true, before + (is_last ? strokes.blank : strokes.line),
+                       before + (is_last ? strokes.last : strokes.branch)});
     }
   }
   return table.empty() ? "" : table.text();

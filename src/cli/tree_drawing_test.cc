@@ -35,7 +35,8 @@ std::string names_of(const std::string& drawn) {
 }  // namespace
 
 TEST(TreeDrawing, a_volume_stays_at_one_depth_and_clones_hang_from_their_snapshot) {
-  const Json family = entries({{"db@monday", 0}, {"dev@x", 1}, {"dev", 2}, {"db@tuesday", 1}, {"test1", 2}, {"test2", 2}, {"db", 2}});
+  const Json family =
+      entries({{"db@monday", 0}, {"dev@x", 1}, {"dev", 2}, {"db@tuesday", 1}, {"test1", 2}, {"test2", 2}, {"db", 2}});
   EXPECT_EQ(names_of(draw_families(family, true)),
             "db@monday\n"
             "│  └─ dev@x\n"

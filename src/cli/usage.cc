@@ -121,7 +121,8 @@ Failure usage_failure(const CLI::App& app, const CLI::ParseError& error) {
   std::string why;
   const std::string left = first_left(app);
   const bool wants_verb = !shown_verbs(at).empty();
-  if (!left.empty() && (wants_verb || dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr || left.front() == '-')) {
+  if (!left.empty() &&
+      (wants_verb || dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr || left.front() == '-')) {
     why = unexpected(at, left);
   } else if (wants_verb) {
     why = fmt::format("a verb is missing, one of {}", fmt::join(verb_names(at), ", "));
@@ -129,7 +130,8 @@ Failure usage_failure(const CLI::App& app, const CLI::ParseError& error) {
     why = reworded(error);
   }
   const std::string line = usage_line(at, "brindle" + (path.empty() ? "" : " " + path));
-  if (wants_verb) return {Exit::usage, "usage", fmt::format("{}: see `brindle{}{} --help`", why, path.empty() ? "" : " ", path)};
+  if (wants_verb)
+    return {Exit::usage, "usage", fmt::format("{}: see `brindle{}{} --help`", why, path.empty() ? "" : " ", path)};
   return {Exit::usage, "usage", fmt::format("{}: type `{}`", why, line)};
 }
 

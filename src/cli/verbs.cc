@@ -13,7 +13,8 @@ void add_all(CLI::App& app, Context& context) {
   app.set_help_flag("--help,-h", "this; for a verb: `brindle VERB --help`");
   app.set_version_flag("--version", "brindle " + std::string(BRINDLE_VERSION));
   app.get_option("--version")->description("the version");
-  app.add_option("--state", context.state, "the folder with the daemon's sockets (else BRINDLE_STATE, else ./.brindle or /var/lib/brindle)")
+  app.add_option("--state", context.state,
+                 "the folder with the daemon's sockets (else BRINDLE_STATE, else ./.brindle or /var/lib/brindle)")
       ->type_name("DIR");
   app.add_flag("--json", context.json, "one JSON document on standard output, and errors as one on standard error");
   app.require_subcommand(1);
@@ -39,7 +40,9 @@ void add_all(CLI::App& app, Context& context) {
   add_completion(app, context);
   add_complete(app, context);
 
-  app.footer("Begin with:\n  brindle volume create db --size 10G\n  brindle snapshot create db@first\n  brindle clone db@first dev\n  brindle tree");
+  app.footer(
+      "Begin with:\n  brindle volume create db --size 10G\n  brindle snapshot create db@first\n  brindle clone "
+      "db@first dev\n  brindle tree");
 }
 
 }  // namespace brindle::cli

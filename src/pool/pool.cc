@@ -167,7 +167,9 @@ u64 Pool::free() const {
 }
 
 Status Pool::grow(u64 bytes) {
-  if (bytes < size()) return Error{Code::invalid, "a pool cannot shrink"};
+  if (bytes < size()) {
+    return Error{Code::invalid, fmt::format("a pool cannot shrink: it may grow to {} bytes now, so give more", size())};
+  }
   if (auto status = device_.set_size_max(bytes); !status && device_.size_max() < bytes) return status;
   space_.set_capacity(bytes / space_.chunk_size());
   filler_.notify_all();

@@ -107,7 +107,7 @@ Status EngineCore::check_new_volume(std::string_view name) const {
                                            "snapshot list {0}`",
                                            name)};
   }
-  return Error{Code::exists, fmt::format("there is a volume {} already", name)};
+  return Error{Code::exists, fmt::format("there is a volume {} already: choose another name", name)};
 }
 
 Task<Result<EntryInfo>> EngineCore::volume_create(std::string name, u64 size, Labels labels) {
@@ -137,7 +137,7 @@ Result<Command> EngineCore::plan_snapshots(const std::vector<std::string>& names
     auto volume = catalog_.lookup(parsed->volume);
     if (!volume) return volume.error();
     if ((*volume)->snapshots.count(parsed->snapshot) > 0 || !seen_names.insert(name).second) {
-      return Error{Code::exists, fmt::format("there is a snapshot {} already", name)};
+      return Error{Code::exists, fmt::format("there is a snapshot {} already: choose another name", name)};
     }
     command.snapshots.push_back({(*volume)->record.id, new_entry(parsed->snapshot)});
   }
@@ -161,7 +161,7 @@ Result<Command> EngineCore::plan_clones(const std::string& source, const std::ve
   std::set<std::string> seen_names;
   for (const std::string& name : names) {
     if (auto status = check_new_volume(name); !status) return status.error();
-    if (!seen_names.insert(name).second) return Error{Code::exists, fmt::format("{} is named twice", name)};
+    if (!seen_names.insert(name).second) return Error{Code::exists, fmt::format("{} is named twice: name each clone once", name)};
     command.clones.push_back(new_entry(name));
   }
   if (!(*from)->is_snapshot()) command.hidden = next_root_++;
@@ -235,7 +235,7 @@ Result<Command> EngineCore::plan_rename(const std::string& from, const std::stri
     return Error{Code::invalid, fmt::format("a snapshot stays with its volume: rename it to {}@NEW", volume.record.name)};
   }
   if (volume.snapshots.count(parsed->snapshot) > 0) {
-    return Error{Code::exists, fmt::format("there is a snapshot {} already", to)};
+    return Error{Code::exists, fmt::format("there is a snapshot {} already: choose another name", to)};
   }
   return Command(RenameEntry{(*entry)->record.id, parsed->snapshot});
 }
