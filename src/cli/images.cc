@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <memory>
@@ -141,8 +142,23 @@ Image look_at(const ImportOptions& given) {
   return image;
 }
 
+/// Lets a clean-up talk to the daemon, though Ctrl-C was pressed; afterwards it counts again.
+class Uninterrupted {
+ public:
+  Uninterrupted() : was_(interrupted()) { forget_interrupt(); }
+  Uninterrupted(const Uninterrupted&) = delete;
+  Uninterrupted& operator=(const Uninterrupted&) = delete;
+  ~Uninterrupted() {
+    if (was_) note_interrupt(SIGINT);
+  }
+
+ private:
+  bool was_;
+};
+
 /// An import that failed leaves no volume behind.
 void remove_volume(const Context& context, const std::string& name) {
+  const Uninterrupted uninterrupted;
   try {
     // By force: the daemon may not have seen yet that qemu-img is gone.
     context.client().post("/v1/delete", {{"names", {name}}, {"force", true}});
@@ -233,6 +249,7 @@ class Moment {
   Moment& operator=(const Moment&) = delete;
   ~Moment() {
     if (snapshot_.empty()) return;
+    const Uninterrupted uninterrupted;
     try {
       client_.post("/v1/delete", {{"names", {snapshot_}}, {"force", true}});
     } catch (const std::exception&) {
