@@ -1,9 +1,5 @@
 #include "daemon/options.h"
 
-#include <climits>
-#include <cstdlib>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 
@@ -11,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/names.h"
+#include "base/state_dir.h"
 #include "control/listen.h"
 #include "daemon/version.h"
 
@@ -22,14 +19,6 @@ constexpr u64 memory_min = 32 * MiB;
 constexpr int core_max = 1023;
 constexpr std::array levels{"trace", "debug", "info", "warn", "error"};
 
-/// Installed, the daemon keeps its state where the system keeps such things.
-std::string default_state() {
-  std::array<char, PATH_MAX> self{};
-  const ssize_t length = readlink("/proc/self/exe", self.data(), self.size() - 1);
-  const std::string path(self.data(), length > 0 ? static_cast<size_t>(length) : 0);
-  return path.rfind("/usr/", 0) == 0 ? "/var/lib/brindle" : "./.brindle";
-}
-
 Error bad_option(std::string_view option, std::string_view why) {
   return {Code::invalid, fmt::format("--{}: {}", option, why)};
 }
@@ -37,12 +26,8 @@ Error bad_option(std::string_view option, std::string_view why) {
 /// Texts to options, each checked.
 Result<Options> settle(const ConfigValues& given) {
   Options options;
-  options.state = given.state.value_or("");
   if (given.state && given.state->empty()) return bad_option("state", "the folder's name is empty");
-  if (options.state.empty()) {
-    const char* const environment = std::getenv("BRINDLE_STATE");
-    options.state = environment != nullptr && *environment != '\0' ? environment : default_state();
-  }
+  options.state = state_dir(given.state.value_or(""));
   options.pools = given.pools.value_or(std::vector<std::string>());
   for (const std::string& pool : options.pools) {
     if (pool.empty()) return bad_option("pool", "the path is empty");

@@ -80,4 +80,4 @@ def running(*options):
         brindle = Brindle(state)
         brindle.daemon = daemon
         yield brindle
-        daemon.stop()
+        daemon.stop()  # does no harm where the story ended it

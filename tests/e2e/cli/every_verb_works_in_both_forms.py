@@ -112,4 +112,3 @@ with running() as brindle:
     brindle.refused("check", "--offline", os.path.join(brindle.state, "pool"), code="busy")
     brindle.daemon.stop()
     equal(brindle.json("check", "--offline", os.path.join(brindle.state, "pool"))["damage"], [], "check --offline")
-    brindle.daemon.start()

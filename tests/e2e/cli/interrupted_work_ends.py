@@ -8,8 +8,8 @@ import time
 from cli import BRINDLE, MIB, check, equal, running, skip
 
 with running() as brindle:
-    brindle.text("volume", "create", "db", "--size", "512M")
-    for piece in range(8):
+    brindle.text("volume", "create", "db", "--size", "256M")
+    for piece in range(4):
         brindle.write("db", piece * 32 * MIB, os.urandom(32 * MIB))
     caught = 0
     for verb in ("scrub", "check"):
@@ -29,5 +29,5 @@ with running() as brindle:
                 time.sleep(0.01)
             break
     if caught == 0:
-        skip("scrub and check of 256 MiB were over before they could be interrupted")
+        skip("scrub and check of 128 MiB were over before they could be interrupted")
     equal(brindle.json("scrub")["damage"], [], "a scrub afterwards")
