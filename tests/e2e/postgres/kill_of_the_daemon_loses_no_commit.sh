@@ -11,11 +11,11 @@ printf 'INSERT INTO commits (client) VALUES (:client_id);\n' > "$work/commit.sql
 chmod 644 "$work/commit.sql"
 mkdir "$work/acks" && chown postgres "$work/acks"
 # pgbench writes one line for each transaction that the server acknowledged.
-bench 5501 -n -c 4 -T 15 -f "$work/commit.sql" -l --log-prefix="$work/acks/ack" > "$work/pgbench.log" 2>&1 &
+bench 5501 -n -c 4 -T 11 -f "$work/commit.sql" -l --log-prefix="$work/acks/ack" > "$work/pgbench.log" 2>&1 &
 load=$!
 
 for kill in 1 2 3; do
-  sleep 3
+  sleep 2
   daemon_kill
   sleep 0.3
   daemon_start

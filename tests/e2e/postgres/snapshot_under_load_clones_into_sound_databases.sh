@@ -6,9 +6,9 @@ set -euo pipefail
 . "$(dirname "$0")/begin.sh"
 begin_story snapshots 5
 
-bench 5501 -c 4 -T 12 > "$work/pgbench.log" 2>&1 &
+bench 5501 -c 4 -T 9 > "$work/pgbench.log" 2>&1 &
 load=$!
-sleep 3
+sleep 2
 before=$(sql 5501 'SELECT count(*) FROM pgbench_history')
 brindle snapshot create db@now > /dev/null
 after=$(sql 5501 'SELECT count(*) FROM pgbench_history')
