@@ -25,9 +25,13 @@ std::byte* map(u64 size) {
   return static_cast<std::byte*>(at);
 }
 
+// A buffer may end after its thread's stock has: then it goes straight back.
+thread_local bool closed = false;
+
 struct Kept {
   std::array<std::vector<std::byte*>, classes> buffers;
   ~Kept() {
+    closed = true;
     for (size_t number = 0; number < classes; ++number) {
       for (std::byte* bytes : buffers[number]) munmap(bytes, class_size(number));
     }
@@ -41,6 +45,7 @@ thread_local Kept kept;
 std::byte* detail::take_aligned(u64 size) {
   const size_t number = class_of(size);
   if (number >= classes) return map(size);
+  if (closed) return map(class_size(number));
   auto& buffers = kept.buffers[number];
   if (buffers.empty()) return map(class_size(number));
   std::byte* const bytes = buffers.back();
@@ -54,12 +59,11 @@ void detail::give_aligned(std::byte* bytes, u64 size) {
     munmap(bytes, size);
     return;
   }
-  auto& buffers = kept.buffers[number];
-  if (buffers.size() * class_size(number) >= kept_bytes_max) {
+  if (closed || kept.buffers[number].size() * class_size(number) >= kept_bytes_max) {
     munmap(bytes, class_size(number));
     return;
   }
-  buffers.push_back(bytes);
+  kept.buffers[number].push_back(bytes);
 }
 
 void AlignedBuffer::clear() {

@@ -254,6 +254,7 @@ Task<bool> Log::next_segment() {
     link->record_blocks = 1;
     link->records_before = record_bytes_;
     link->written_before = written_bytes_;
+    space_.placed(position_.segment, link->applied.number);
     ++position_.slot;
     named_next_ = next_.number;
     ++in_flight_;
@@ -282,6 +283,7 @@ Task<bool> Log::place(Batch& batch) {
   }
   batch.at = position_;
   batch.applied.number = next_number_++;
+  space_.placed(position_.segment, batch.applied.number);
   batch.applied.position = SlotName::of(position_.segment, position_.slot);
   batch.applied.first_data = batch.applied.position.plus(batch.record_blocks);
   batch.records_before = record_bytes_;

@@ -204,8 +204,12 @@ u64 Space::live_bytes(u64 chunk) const {
 
 // --- liveness -------------------------------------------------------------------------------------------------------
 
+void Space::placed(u64 number, u64 batch) {
+  if (Segment* segment = find(number)) segment->last_batch = std::max(segment->last_batch, batch);
+}
+
 void Space::allocated(SlotName first, u64 count, u64 batch) {
-  if (Segment* segment = find(first.segment())) segment->last_batch = std::max(segment->last_batch, batch);
+  placed(first.segment(), batch);
   if (count == 0) return;
   allocated_.push_back({first, count});
   live_blocks_ += count;

@@ -97,6 +97,10 @@ class Space {
   u64 live_bytes(u64 chunk) const;
 
   // --- liveness
+  /// A batch got its place in the segment: from now on the segment stays at least until a seal above the batch, closed
+  /// and without a live block as it may be.
+  void placed(u64 segment, u64 batch);
+  /// The batch was applied: these blocks are named.
   void allocated(SlotName first, u64 count, u64 batch);
   void free_block(SlotName name);
   void free_page(const PageRef& page);

@@ -111,6 +111,32 @@ TEST_F(EngineTest, FullPoolRefusesWritesAndRecoversByDeletion) {
   }
 }
 
+/// Long writes one after the other: each fills a small segment nearly whole.
+Task<void> long_writes(Handle& handle, u64 first, const std::string& bytes, u64 count) {
+  for (u64 i = 0; i < count; ++i) {
+    const Status written = co_await handle.write((first + i % 4) * bytes.size(), std::as_bytes(std::span(bytes)), false);
+    EXPECT_TRUE(written) << written.error().message;
+  }
+}
+
+Task<void> checkpoints(Engine& engine, u64 count) {
+  for (u64 i = 0; i < count; ++i) {
+    const Status synced = co_await engine.sync();
+    EXPECT_TRUE(synced);
+  }
+}
+
+TEST_F(EngineTest, ASegmentThatIsFullBeforeItsBatchesAreAppliedSurvivesACheckpoint) {
+  world.create("db", 16 * MiB);
+  const std::string bytes = pattern(1, 256 * KiB);
+  const auto handle = world.handle("db");
+  Gate gate(world.runtime());
+  for (u64 lane = 0; lane < 8; ++lane) gate.spawn(long_writes(*handle, lane * 4, bytes, 40));
+  gate.spawn(checkpoints(world.engine(), 60));
+  world.runtime().run(gate.close());
+  for (u64 i = 0; i < 32; ++i) EXPECT_EQ(world.read("db", i * bytes.size(), bytes.size()) == bytes, true);
+}
+
 TEST_F(EngineTest, RefusesBadNamesAndSizesAndChangesNothing) {
   const auto create = [&](const std::string& name, u64 size) {
     return world.run(world.engine().volume_create(name, size, {}));
