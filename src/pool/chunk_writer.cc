@@ -12,7 +12,11 @@ Task<Result<bool>> ChunkWriter::reserve(u64 bytes) {
   if (!chunk_ || fill_ + wanted > space_.chunk_size()) {
     if (auto status = co_await flush(); !status) co_return status.error();
     leave();
-    const auto chunk = space_.take_chunk(level_, use_);
+    auto chunk = space_.take_chunk(level_, use_);
+    while (!chunk && space_.next_to_fill()) {
+      if (auto status = co_await fill_one_(); !status) break;
+      chunk = space_.take_chunk(level_, use_);
+    }
     if (!chunk) co_return Error{Code::no_space, "no empty chunk is left"};
     resume(*chunk, 0);
     moved = true;

@@ -19,8 +19,17 @@ class ChunkWriter {
   /// Called with each chunk that this writer leaves.
   using Left = std::function<void(u64 chunk)>;
 
-  ChunkWriter(Device& device, Space& space, SpaceLevel level, ChunkUse use, Left left)
-      : device_(device), space_(space), level_(level), use_(use), left_(std::move(left)), stage_(stage_size) {}
+  /// Makes one more chunk ready, where one can be had.
+  using Fill = std::function<Task<Status>()>;
+
+  ChunkWriter(Device& device, Space& space, SpaceLevel level, ChunkUse use, Left left, Fill fill)
+      : device_(device),
+        space_(space),
+        level_(level),
+        use_(use),
+        left_(std::move(left)),
+        fill_one_(std::move(fill)),
+        stage_(stage_size) {}
 
   /// Goes on in `chunk` from the byte `fill` on, which nothing durable lies behind.
   void resume(u64 chunk, u64 fill) {
@@ -48,6 +57,7 @@ class ChunkWriter {
   SpaceLevel level_;
   ChunkUse use_;
   Left left_;
+  Fill fill_one_;
   AlignedBuffer stage_;
   std::optional<u64> chunk_;
   u64 fill_ = 0;         // within the chunk: where the next byte goes

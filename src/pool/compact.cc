@@ -68,7 +68,7 @@ Task<bool> Pool::compact() {
   bool moved = false;
   if (!chosen.empty()) {
     ChunkWriter to(device_, space_, SpaceLevel::compaction, ChunkUse::segments,
-                   [this](u64 chunk) { space_.close_table_chunk(chunk); });
+                   [this](u64 chunk) { space_.close_table_chunk(chunk); }, [this] { return fill_one(); });
     for (u64 chunk : chosen) {
       if (stopping_ || latched_) break;
       const Status status = co_await evacuate(chunk, to);

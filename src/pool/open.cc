@@ -51,10 +51,11 @@ Task<Status> Pool::open() {
 }
 
 void Pool::make_writers() {
-  page_writer_ = std::make_unique<ChunkWriter>(device_, space_, SpaceLevel::checkpoint, ChunkUse::segments,
-                                               [this](u64) { space_.close_segment(page_segment_); });
-  table_writer_ = std::make_unique<ChunkWriter>(device_, space_, SpaceLevel::checkpoint, ChunkUse::tables,
-                                                [this](u64 chunk) { space_.close_table_chunk(chunk); });
+  const auto fill = [this] { return fill_one(); };
+  const auto left_pages = [this](u64) { space_.close_segment(page_segment_); };
+  const auto left_tables = [this](u64 chunk) { space_.close_table_chunk(chunk); };
+  page_writer_ = std::make_unique<ChunkWriter>(device_, space_, SpaceLevel::checkpoint, ChunkUse::segments, left_pages, fill);
+  table_writer_ = std::make_unique<ChunkWriter>(device_, space_, SpaceLevel::checkpoint, ChunkUse::tables, left_tables, fill);
 }
 
 /// Lays an empty pool on the device: chunk 0, a first checkpoint of nothing, and both superblocks.

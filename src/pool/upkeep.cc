@@ -103,6 +103,15 @@ Task<Status> Pool::fill_one() {
 
 Task<Result<u64>> Pool::chunk_for_log(bool urgent) {
   for (;;) {
+    // The reserve is for a host that gives no more: as long as it gives, a chunk is filled first, however urgent it is.
+    // (Filling waits for the device alone; making room waits for the log itself.)
+    if (urgent && space_.written_free() <= kept_from_writes && space_.next_to_fill() && !latched_) {
+      const Status filled = co_await fill_one();
+      if (filled) {
+        const auto fresh = space_.take_chunk(SpaceLevel::checkpoint, ChunkUse::segments);
+        if (fresh) co_return *fresh;
+      }
+    }
     const auto chunk = space_.take_chunk(urgent ? SpaceLevel::checkpoint : SpaceLevel::write, ChunkUse::segments);
     if (chunk) {
       filler_.notify_all();
