@@ -48,7 +48,8 @@ TEST(Codec, AReaderStaysWithinItsBytes) {
   EXPECT_EQ(from.get<u32>(), 0u);
   EXPECT_FALSE(from.ok());
   EXPECT_EQ(from.get<u8>(), 0u) << "after the first short read every value is zero";
-  Reader text(bytes_of({5, 'a'}));
+  const auto cut_short = bytes_of({5, 'a'});
+  Reader text(cut_short);
   EXPECT_EQ(text.get_string(100), "");
   EXPECT_FALSE(text.ok());
   const auto long_text = bytes_of({3, 'a', 'b', 'c'});

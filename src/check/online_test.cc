@@ -17,11 +17,12 @@ Task<void> check_now(World& world, Online& out) {
   out.done = true;
 }
 
-Task<void> keep_writing(World& world, u64 seed, const bool& done) {
+/// Until the check has ended.
+Task<void> keep_writing(World& world, u64 seed, const Online& online) {
   Rng rng(seed);
   auto handle = world.handle("db");
   AlignedBuffer buffer(64 * KiB);
-  for (u64 round = 0; !done; ++round) {
+  for (u64 round = 0; !online.done; ++round) {
     const std::string bytes = pattern(rng.next(), buffer.size());
     std::memcpy(buffer.data(), bytes.data(), bytes.size());
     const Bytes from = buffer.span();
@@ -44,7 +45,7 @@ TEST(Online, FindsNothingWrongWhileTheEngineWritesCheckpointsAndCompacts) {
     for (u64 round = 0; round < 6; ++round) {
       Online online;
       Gate gate(world.runtime());
-      gate.spawn(keep_writing(world, seed * 10 + round, online.done));
+      gate.spawn(keep_writing(world, seed * 10 + round, online));
       gate.spawn(check_now(world, online));
       world.runtime().run(gate.close());
       ASSERT_TRUE(online.report && *online.report);
