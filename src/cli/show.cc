@@ -62,40 +62,34 @@ std::string clients_of(const Json& entry) {
   return clients == 0 ? "-" : std::to_string(clients);
 }
 
-}  // namespace
-
-std::string volume_table(const Json& volumes) {
+/// Volumes or snapshots; they differ in one column.
+template <class Own>
+std::string entry_table(const Json& entries, const char* own_title, Own own) {
   Table table({{"NAME"},
                {"SIZE", Align::right},
                {"REFERENCED", Align::right},
                {"EXCLUSIVE", Align::right},
                {"CLIENTS", Align::right},
                {"CREATED"},
-               {"ORIGIN"},
+               {own_title},
                {"LABELS"}});
-  for (const auto& volume : volumes) {
-    table.add({text_at(volume, "name"), shown_size(at(volume, "size")), shown_size(at(volume, "referenced")),
-               shown_size(at(volume, "exclusive")), clients_of(volume), shown_time(text_at(volume, "created")),
-               text_at(volume, "origin"), shown_labels(at(volume, "labels"))});
+  for (const auto& entry : entries) {
+    table.add({text_at(entry, "name"), shown_size(at(entry, "size")), shown_size(at(entry, "referenced")),
+               shown_size(at(entry, "exclusive")), clients_of(entry), shown_time(text_at(entry, "created")), own(entry),
+               shown_labels(at(entry, "labels"))});
   }
   return table.empty() ? "" : table.text();
 }
 
+}  // namespace
+
+std::string volume_table(const Json& volumes) {
+  return entry_table(volumes, "ORIGIN", [](const Json& volume) { return text_at(volume, "origin"); });
+}
+
 std::string snapshot_table(const Json& snapshots) {
-  Table table({{"NAME"},
-               {"SIZE", Align::right},
-               {"REFERENCED", Align::right},
-               {"EXCLUSIVE", Align::right},
-               {"CLIENTS", Align::right},
-               {"CREATED"},
-               {"PROTECTED"},
-               {"LABELS"}});
-  for (const auto& snapshot : snapshots) {
-    table.add({text_at(snapshot, "name"), shown_size(at(snapshot, "size")), shown_size(at(snapshot, "referenced")),
-               shown_size(at(snapshot, "exclusive")), clients_of(snapshot), shown_time(text_at(snapshot, "created")),
-               snapshot.value("protected", false) ? "yes" : "", shown_labels(at(snapshot, "labels"))});
-  }
-  return table.empty() ? "" : table.text();
+  return entry_table(snapshots, "PROTECTED",
+                     [](const Json& snapshot) { return std::string(snapshot.value("protected", false) ? "yes" : ""); });
 }
 
 std::string details(const Json& entry) {
