@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/names.h"
+#include "base/planted.h"
 #include "volume/core.h"
 
 namespace brindle {
@@ -92,7 +93,7 @@ Task<Status> EngineCore::commit(Plan plan) {
     }
   }
   commanding_.release();
-  if (status) status = co_await pool_.flush();
+  if (status && !planted(Plant::command_unflushed)) status = co_await pool_.flush();
   co_return status;
 }
 
@@ -146,6 +147,12 @@ Result<Command> EngineCore::plan_snapshots(const std::vector<std::string>& names
 }
 
 Task<Status> EngineCore::snapshot_create(std::vector<std::string> names, Labels labels) {
+  while (planted(Plant::group_in_parts) && names.size() > 1) {
+    const std::vector<std::string> one(1, names.back());
+    const auto plan_one = [&] { return plan_snapshots(one, labels); };
+    if (auto status = co_await commit(plan_one); !status) co_return status;
+    names.pop_back();
+  }
   const auto plan = [&] { return plan_snapshots(names, labels); };
   co_return co_await commit(plan);
 }

@@ -82,6 +82,7 @@ class EngineCore final : public Engine, public PoolClient {
 
   // apply.cc: what each command does. The ids are in it; nothing here can fail but for a damaged map.
   Task<Status> apply_command(const AppliedBatch& batch, const Command& command);
+  Task<void> apply_all_data(AppliedBatch& batch);
   Task<Status> apply_data(const AppliedBatch& batch, const DataRecord& record, SlotName first_name);
   Status apply_create(const AppliedBatch& batch, const CreateVolume& command);
   Status apply_snapshots(const AppliedBatch& batch, const CreateSnapshots& command);
