@@ -362,13 +362,14 @@ void Maps::settle(Page& page, const Pending& pending) {
     } else {
       old = as_leaf(*at).data.names[debt.entry];
     }
-    bool has_parent = debt.has_parent && !planted(Plant::debt_parentless);
+    bool is_parents = debt.has_parent && old < debt.parent_position;
+    if (planted(Plant::debt_parentless)) is_parents = false;
     if (planted(Plant::debt_late)) {
-      has_parent = std::any_of(roots_.begin(), roots_.end(), [&](const auto& item) {
-        return debt.has_parent && item.second->number == debt.parent_number;
+      is_parents = std::any_of(roots_.begin(), roots_.end(), [&](const auto& item) {
+        return item.second->kind == RootKind::snapshot && old < item.second->position;
       });
     }
-    if (old && (!has_parent || !(old < debt.parent_position))) pool_.space().free_block(old);
+    if (old && !is_parents) pool_.space().free_block(old);
   }
   for (const PagePtr& blind : pending.blind) {
     Patch& patch = as_patch(*blind);
