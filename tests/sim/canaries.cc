@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -53,11 +54,10 @@ struct Options {
 struct Canary {
   std::string name;  // empty: none is planted
   u64 tried = 0;
-  u64 running = 0;
   bool found = false;
   u64 found_in = 0;  // seeds that it took
   std::string by;
-  double seconds = 0;  // of all its children together
+  double seconds = 0;  // that its children kept a core busy
 };
 
 struct Child {
@@ -93,7 +93,8 @@ std::string told_by(const std::string& said, int status, bool hung) {
   for (const Kind& kind : kinds) {
     const size_t at = said.find(kind.mark);
     if (at == std::string::npos) continue;
-    const size_t from = kind.mark.back() == '\n' || kind.oracle == "CHECK" ? at + kind.mark.size() : at;
+    const bool behind = kind.mark.ends_with('\n') || kind.mark.ends_with(": ");
+    const size_t from = behind ? at + kind.mark.size() : at;
     std::string line = said.substr(from, said.find('\n', from) - from);
     if (line.size() > 70) line = line.substr(0, 67) + "...";
     return fmt::format("{}: {}", kind.oracle, line);
@@ -179,10 +180,13 @@ class Runner {
 
   void end(Child& child, bool hung) {
     int status = 0;
-    waitpid(child.pid, &status, 0);
+    rusage used{};
+    wait4(child.pid, &status, 0, &used);
     close(child.output);
     Canary& canary = *child.canary;
-    canary.seconds += std::chrono::duration<double>(Clock::now() - child.began).count();
+    for (const timeval& time : {used.ru_utime, used.ru_stime}) {
+      canary.seconds += static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+    }
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
     if (WIFEXITED(status) && WEXITSTATUS(status) != 1) {
       std::fprintf(stderr, "%s", child.said.c_str());
