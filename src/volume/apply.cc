@@ -10,6 +10,7 @@ Task<void> EngineCore::apply(AppliedBatch& batch) {
   batch.data_results.resize(batch.records.data.size());
   for (size_t i = 0; i < batch.records.commands.size(); ++i) {
     Status status = co_await apply_command(batch, batch.records.commands[i]);
+    if (watcher_ != nullptr) watcher_->applied(batch.number, batch.records.commands[i], status);
     batch.command_results[i] = std::move(status);
   }
   SlotName next = batch.first_data;
@@ -18,6 +19,7 @@ Task<void> EngineCore::apply(AppliedBatch& batch) {
     const SlotName first = record.zero ? SlotName{} : next;
     if (!record.zero) next = next.plus(record.count);
     Status status = co_await apply_data(batch, record, first);
+    if (watcher_ != nullptr) watcher_->applied(batch.number, record, status);
     if (!status && !record.zero) {
       for (u64 block = 0; block < record.count; ++block) pool_.space().free_block(first.plus(block));
     }
