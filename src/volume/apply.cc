@@ -11,6 +11,7 @@ Task<void> EngineCore::apply(AppliedBatch& batch) {
   batch.command_results.resize(batch.records.commands.size());
   for (size_t i = 0; i < batch.records.commands.size(); ++i) {
     Status status = co_await apply_command(batch, batch.records.commands[i]);
+    if (watcher_ != nullptr) watcher_->applied(batch.number, batch.records.commands[i], status);
     batch.command_results[i] = std::move(status);
   }
   if (!planted(Plant::data_first)) co_await apply_all_data(batch);
@@ -25,6 +26,7 @@ Task<void> EngineCore::apply_all_data(AppliedBatch& batch) {
     const SlotName first = record.zero ? SlotName{} : next;
     if (!record.zero) next = next.plus(record.count);
     Status status = co_await apply_data(batch, record, first);
+    if (watcher_ != nullptr) watcher_->applied(batch.number, record, status);
     if (!status && !record.zero && !planted(Plant::lost_write)) {
       for (u64 block = 0; block < record.count; ++block) pool_.space().free_block(first.plus(block));
     }

@@ -35,7 +35,7 @@ using Clock = std::chrono::steady_clock;
 /// The detector: a command that plays `seeds` seeds from `seed` on, and exits with something else than 0 when one of them
 /// fails. The planted bug comes with the environment, so that any program of this build will do.
 std::vector<std::string> detector(const std::string& folder, u64 seed, u64 seeds) {
-  return {folder + "/../model/soak", "--first", std::to_string(seed), "--seeds", std::to_string(seeds)};
+  return {folder + "/sim", "--jobs", "1", "--no-shrink", "--seed", std::to_string(seed), "--seeds", std::to_string(seeds)};
 }
 
 // A seed takes a fraction of a second; one that takes so much longer will never end.
