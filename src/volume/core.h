@@ -111,7 +111,7 @@ class EngineCore final : public Engine, public PoolClient {
 
   // commands.cc: each `plan` checks and gives the command that does it, or says why not; nothing waits in it.
   template <class Plan>
-  Task<Status> commit(Plan plan);
+  Task<Status> commit(Plan plan, std::vector<std::string> exchanged = {});
   Status writable() const;
   Status has_room() const;
   Status check_new_volume(std::string_view name) const;

@@ -405,19 +405,12 @@ void Book::applied(u64 number, const DataRecord& record, const Status& status) {
 }
 
 bool Book::claim(const DataRecord& record, u64 number, bool ok, std::vector<Block>& blocks) {
+  if (record.zero) return claim_zeroes(record.head, record.first_block, record.count, number, ok);
   const Object* const object = now_.with_root(record.head);
   for (auto* list : {&open_, &doubtful_}) {
     if (list == &doubtful_ && !replaying_) continue;
     for (Request& request : *list) {
       if (request.root != record.head) continue;
-      if (record.zero) {
-        if (record.first_block < request.first || record.first_block + record.count > request.end) continue;
-        if (!request.zeroed.insert(record.first_block).second) continue;
-        request.zeroed_blocks += ok ? record.count : 0;
-        request.refused = request.refused || !ok;
-        request.number = number;
-        return true;
-      }
       for (Part& part : request.parts) {
         if (part.applied || part.refused || part.offset / block_size != record.first_block ||
             div_up(part.offset + part.length, block_size) != record.first_block + record.count) {
@@ -446,20 +439,31 @@ bool Book::claim(const DataRecord& record, u64 number, bool ok, std::vector<Bloc
   return false;
 }
 
-bool Book::claim(const Command& command, u64 number, bool ok) {
+/// Zeroing goes from front to back, in one piece where it can.
+bool Book::claim_zeroes(RootId head, u64 first, u64 count, u64 number, bool ok) {
+  Request* found = nullptr;
   for (auto* list : {&open_, &doubtful_}) {
     if (list == &doubtful_ && !replaying_) continue;
     for (Request& request : *list) {
-      if (const auto* discard = std::get_if<DiscardLeaves>(&command)) {
-        const u64 first = discard->first_leaf * leaf_blocks;
-        const u64 count = discard->count * leaf_blocks;
-        if (request.root != discard->head || first < request.first || first + count > request.end) continue;
-        if (!request.zeroed.insert(first).second) continue;
-        request.zeroed_blocks += ok ? count : 0;
-        request.refused = request.refused || !ok;
-        request.number = number;
-        return true;
-      }
+      if (request.root != head || request.refused || request.first == request.end) continue;
+      if (first != request.first + request.zeroed_blocks || first + count > request.end) continue;
+      if (found == nullptr || first + count == request.end) found = &request;
+    }
+  }
+  if (found == nullptr) return false;
+  found->zeroed_blocks += ok ? count : 0;
+  found->refused = found->refused || !ok;
+  found->number = number;
+  return true;
+}
+
+bool Book::claim(const Command& command, u64 number, bool ok) {
+  if (const auto* discard = std::get_if<DiscardLeaves>(&command)) {
+    return claim_zeroes(discard->head, discard->first_leaf * leaf_blocks, discard->count * leaf_blocks, number, ok);
+  }
+  for (auto* list : {&open_, &doubtful_}) {
+    if (list == &doubtful_ && !replaying_) continue;
+    for (Request& request : *list) {
       if (request.done || !matches(request, command)) continue;
       request.done = ok;
       request.number = number;

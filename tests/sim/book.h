@@ -80,8 +80,7 @@ class Book final : public ApplyWatcher {
     Labels labels;               // that it gives
     std::vector<Part> parts;     // of a write, and the edges of a zeroing
     u64 first = 0, end = 0;      // whole blocks to zero
-    std::set<u64> zeroed;        // first blocks of the records that did a part of it
-    u64 zeroed_blocks = 0;
+    u64 zeroed_blocks = 0;       // of these, from the first on
     bool refused = false;
     bool done = false;           // a command took effect
     std::vector<std::string> saved;  // snapshots that a rollback made
@@ -138,6 +137,7 @@ class Book final : public ApplyWatcher {
   Effect* at_record(u64 number);
   void new_effect(Effect effect);
   bool claim(const Command& command, u64 number, bool ok);
+  bool claim_zeroes(RootId head, u64 first, u64 count, u64 number, bool ok);
   bool claim(const DataRecord& record, u64 number, bool ok, std::vector<model::Block>& blocks);
   bool matches(const Request& request, const Command& command) const;
   void apply(const Command& command);

@@ -96,7 +96,7 @@ void Player::count_space() {
   if (!synced) return;
   if (!*synced) {
     // A full host may leave no room for a checkpoint; then the pool says so.
-    if (!host_was_full_) fail("sync fails: " + synced->error().message);
+    if (!host_was_full_ && !errors_) fail("sync fails: " + synced->error().message);
     return;
   }
   book_.flushed(acked);

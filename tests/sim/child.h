@@ -33,6 +33,7 @@ class Child {
   ~Child();
 
   int fd() const { return from_; }
+  const std::vector<u64>& seeds() const { return seeds_; }
   /// Takes what the child has said so far; false: it has ended. To be called when `fd` is readable.
   bool read();
   /// All verdicts, once the child has ended. One that died is a failure of the seed that it played.

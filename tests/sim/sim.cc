@@ -176,10 +176,12 @@ void play_many() {
   const bool shows = isatty(STDERR_FILENO) != 0 && !options.verbose;
   auto shown = begin;
   u64 next = options.seed;
+  std::vector<u64> left_over;  // of children that ended with a failure
   std::vector<std::unique_ptr<Child>> running;
   for (;;) {
-    while (next < last && running.size() < options.jobs && Clock::now() < until && !(options.first_only && failures > 0)) {
-      std::vector<u64> some;
+    while ((next < last || !left_over.empty()) && running.size() < options.jobs && Clock::now() < until &&
+           !(options.first_only && failures > 0)) {
+      std::vector<u64> some = std::exchange(left_over, {});
       const u64 share = std::max<u64>(1, std::min(seeds_a_child, (last - next) / options.jobs));
       while (next < last && some.size() < share) some.push_back(next++);
       running.push_back(std::make_unique<Child>(std::move(some), options.profile, ChildOptions{.verbose = options.verbose}));
@@ -192,7 +194,10 @@ void play_many() {
       if (fds[i].revents == 0 || running[i]->read()) continue;
       const auto ended = std::move(running[i]);
       running.erase(running.begin() + static_cast<std::ptrdiff_t>(i));
-      for (const Verdict& verdict : ended->take()) count(verdict);
+      const std::vector<Verdict> verdicts = ended->take();
+      for (const Verdict& verdict : verdicts) count(verdict);
+      const auto rest = ended->seeds().begin() + static_cast<std::ptrdiff_t>(verdicts.size());
+      left_over.insert(left_over.end(), rest, ended->seeds().end());
     }
     if (shows && Clock::now() - shown > std::chrono::seconds(1)) {
       shown = Clock::now();
