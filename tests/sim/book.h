@@ -119,6 +119,8 @@ class Book final : public ApplyWatcher {
   // --- crashes
   void killed();
   void lost_power();
+  /// Something rotted since: of what was acknowledged only what was flushed must be there.
+  void spoiled() { must_ = std::min(must_, floor_); }
   void opening();
   /// The pool is open and at batch `last`. With `any` damage may have cost it the end of the log.
   void opened(u64 last, bool any);

@@ -132,7 +132,8 @@ bool Player::open(const Op* end) {
     }
     errors_ = passing_ = false;
     host_was_full_ = faults_.host_full;
-    book_.opened(engine_->last_batch(), damaged_ && (lost_write_ || !writable));
+    book_.opened(engine_->last_batch(), damaged_ && (lost_write_ || unfair_ || !writable));
+    unfair_ = false;
     say(fmt::format("open at batch {}{}", engine_->last_batch(), writable ? "" : ", read-only: " + engine_->status().health));
     trace(engine_->last_batch());
     return !failed();
@@ -208,6 +209,11 @@ void Player::play_phase(const Phase& phase) {
   }
   if (failed()) return;
   if (!engine_) {
+    if (end.flips > 0) {
+      // Nothing tells a batch that rotted behind the last marker from one that was never finished.
+      unfair_ = end.kind == OpKind::power_loss || end.flips > 1 || latched;
+      book_.spoiled();
+    }
     rot_ = Rng(end.seed + 2);
     for (u64 i = 0; i < end.flips; ++i) {
       rot(disk_, rot_);

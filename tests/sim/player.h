@@ -101,6 +101,7 @@ class Player {
   bool made_ = false;
   bool damaged_ = false;          // detection is all that is fair
   bool lost_write_ = false;       // since the last clean opening: the log's end may be gone
+  bool unfair_ = false;           // the next opening need not have what was flushed
   bool errors_ = false;           // calls of the device fail
   bool passing_ = false;          // one call failed in this opening
   bool host_was_full_ = false;    // in this opening
