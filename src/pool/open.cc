@@ -253,11 +253,15 @@ Task<Status> Pool::begin_epoch(ReplayEnd end) {
   if (auto status = co_await device_.flush(); !status) co_return status;
   const LogPosition from{space_.segment_numbers_given(), chunk, base, 1};
   if (changed) {
+    // A log that starts wants a successor, and where chunks are short it makes room for one by a checkpoint: after this one.
+    co_await checkpointing_.acquire();
     log_->start(chunk, base);
     co_await client_.before_seal();
     co_await client_.seal(end.next_number);
     space_.seal(end.next_number);
-    if (auto status = co_await write_checkpoint(end.next_number, from); !status) co_return status;
+    Status status = co_await write_checkpoint(end.next_number, from);
+    checkpointing_.release();
+    if (!status) co_return status;
   } else {
     superblock_.log_segment = from.segment;
     superblock_.log_base = from.base;
