@@ -8,7 +8,14 @@ namespace brindle {
 SimDevice::SimDevice(Runtime& runtime, SimDisk& disk, u64 seed, SimFaults faults)
     : runtime_(runtime), disk_(disk), rng_(seed), faults_(faults) {}
 
-Runtime::Sleep SimDevice::wait() { return runtime_.sleep(faults_.latency_ns + rng_.below(faults_.latency_ns + 1)); }
+Runtime::Sleep SimDevice::wait() {
+  u64 ns = faults_.latency_ns + rng_.below(faults_.latency_ns + 1);
+  if (faults_.slow_calls > 0) {
+    --faults_.slow_calls;
+    ns += faults_.slow_ns;
+  }
+  return runtime_.sleep(ns);
+}
 
 Task<Status> SimDevice::read(u64 offset, std::span<const iovec> into) {
   ++reads_;
@@ -33,10 +40,21 @@ Task<Status> SimDevice::read(u64 offset, std::span<const iovec> into) {
 
 void SimDevice::put(u64 block, const std::byte* bytes) {
   auto& now = disk_.blocks[block];
-  disk_.durable.try_emplace(block, now);
+  const auto [at, fresh] = disk_.cached.try_emplace(block);
+  if (fresh) at->second.durable = std::move(now);
   now.assign(bytes, bytes + block_size);
-  changed_[block] = ++sequence_;
+  at->second.versions.push_back({++disk_.sequence, now});
   faults_.bad_blocks.erase(block);
+}
+
+/// A write that a crash cut short: each sector is there or not.
+void SimDevice::put_torn(u64 block, const std::byte* bytes) {
+  std::vector<std::byte> torn(block_size);
+  if (const auto at = disk_.blocks.find(block); at != disk_.blocks.end() && !at->second.empty()) torn = at->second;
+  for (u64 sector = 0; sector < block_size; sector += sim_sector_size) {
+    if (rng_.one_in(2)) std::memcpy(torn.data() + sector, bytes + sector, sim_sector_size);
+  }
+  put(block, torn.data());
 }
 
 Task<Status> SimDevice::write(u64 offset, std::span<const iovec> from) {
@@ -51,8 +69,16 @@ Task<Status> SimDevice::write(u64 offset, std::span<const iovec> from) {
   co_await wait();
   const bool failed = fails(faults_.write_error_one_in, faults_.failing_writes);
   const u64 whole = under_way->bytes.size() / block_size;
-  const u64 reached = failed ? rng_.below(whole + 1) : whole;
-  for (u64 i = 0; i < reached; ++i) put(offset / block_size + i, under_way->bytes.data() + i * block_size);
+  u64 reached = failed ? rng_.below(whole + 1) : whole;
+  u64 to = offset / block_size;
+  if (!failed && faults_.lost_writes > 0) {
+    --faults_.lost_writes;
+    reached = 0;
+  } else if (!failed && faults_.misdirected_writes > 0) {
+    --faults_.misdirected_writes;
+    to = rng_.below(disk_.size / block_size - whole + 1);
+  }
+  for (u64 i = 0; i < reached; ++i) put(to + i, under_way->bytes.data() + i * block_size);
   under_way_.erase(under_way);
   if (failed) co_return Error{Code::io, "simulated write error"};
   co_return Status{};
@@ -61,31 +87,35 @@ Task<Status> SimDevice::write(u64 offset, std::span<const iovec> from) {
 Task<Status> SimDevice::flush() {
   ++flushes_;
   // A block may change again while the flush runs: what it holds now is what the flush makes durable.
-  std::map<u64, std::vector<std::byte>> covered;
-  for (const auto& [block, sequence] : changed_) covered[block] = disk_.blocks[block];
-  const u64 newest = sequence_;
+  const u64 newest = disk_.sequence;
   co_await wait();
   if (fails(faults_.flush_error_one_in, faults_.failing_flushes)) co_return Error{Code::io, "simulated flush error"};
-  for (auto& [block, bytes] : covered) {
-    const auto at = changed_.find(block);
-    if (at == changed_.end()) continue;
-    if (at->second > newest) {
-      disk_.durable[block] = std::move(bytes);
-    } else {
-      disk_.durable.erase(block);
-      changed_.erase(at);
+  for (auto at = disk_.cached.begin(); at != disk_.cached.end();) {
+    auto& versions = at->second.versions;
+    const auto behind = std::find_if(versions.begin(), versions.end(), [&](const auto& v) { return v.sequence > newest; });
+    if (behind == versions.end()) {
+      at = disk_.cached.erase(at);
+      continue;
     }
+    if (behind != versions.begin()) {
+      at->second.durable = std::move(std::prev(behind)->bytes);
+      versions.erase(versions.begin(), behind);
+    }
+    ++at;
   }
   co_return Status{};
 }
 
+void SimDevice::forget(u64 offset, u64 length) {
+  const u64 first = offset / block_size;
+  const u64 end = (offset + length) / block_size;
+  disk_.blocks.erase(disk_.blocks.lower_bound(first), disk_.blocks.lower_bound(end));
+  disk_.cached.erase(disk_.cached.lower_bound(first), disk_.cached.lower_bound(end));
+}
+
 Task<Status> SimDevice::punch(u64 offset, u64 length) {
   co_await wait();
-  for (u64 block = offset / block_size; block < (offset + length) / block_size; ++block) {
-    disk_.blocks.erase(block);
-    disk_.durable.erase(block);
-    changed_.erase(block);
-  }
+  forget(offset, length);
   co_return Status{};
 }
 
@@ -94,11 +124,7 @@ Task<Status> SimDevice::fill(u64 offset, u64 length) {
   if (faults_.host_full) co_return Error{Code::no_space, "the simulated host is full"};
   if (offset + length > disk_.size_max) co_return Error{Code::no_space, "the simulated disk ends there"};
   disk_.size = std::max(disk_.size, offset + length);
-  for (u64 block = offset / block_size; block < (offset + length) / block_size; ++block) {
-    disk_.blocks[block] = std::vector<std::byte>(block_size);
-    disk_.durable.erase(block);
-    changed_.erase(block);
-  }
+  forget(offset, length);
   co_return Status{};
 }
 
@@ -109,32 +135,54 @@ Status SimDevice::set_size_max(u64 bytes) {
 
 void SimDevice::kill() {
   for (const UnderWay& write : under_way_) {
-    for (u64 i = 0; i < write.bytes.size() / block_size; ++i) {
-      if (rng_.one_in(2)) put(write.offset / block_size + i, write.bytes.data() + i * block_size);
+    const u64 reach = rng_.below(3);  // nothing, everything, or any part of it
+    for (u64 i = 0; reach > 0 && i < write.bytes.size() / block_size; ++i) {
+      const std::byte* const bytes = write.bytes.data() + i * block_size;
+      if (reach == 1) {
+        put(write.offset / block_size + i, bytes);
+      } else if (rng_.one_in(8)) {
+        put_torn(write.offset / block_size + i, bytes);
+      } else if (rng_.one_in(2)) {
+        put(write.offset / block_size + i, bytes);
+      }
     }
   }
   under_way_.clear();
-  disk_.durable.clear();  // the host keeps what the process had written
-  changed_.clear();
 }
 
 void SimDevice::lose_power() {
-  for (const UnderWay& write : under_way_) {
-    for (u64 i = 0; i < write.bytes.size() / block_size; ++i) {
-      if (rng_.one_in(2)) put(write.offset / block_size + i, write.bytes.data() + i * block_size);
+  kill();
+  // Of so many blocks one goes back: with one and the same chance each time, a single lost block among many that are
+  // kept, or the other way about, would hardly ever be seen.
+  static constexpr u64 chances[] = {1, 2, 2, 8, 64};
+  const u64 lost_one_in = chances[rng_.below(std::size(chances))];
+  const u64 torn_one_in = rng_.one_in(2) ? 4 : 64;
+  for (auto& [block, cached] : disk_.cached) {
+    // 0: what was durable; else one of the writes since, whatever became of the others.
+    const auto draw = [&, &versions = cached.versions]() -> u64 {
+      if (!rng_.one_in(lost_one_in)) return versions.size();
+      return rng_.below(versions.size());
+    };
+    const auto bytes_of = [&, &of = cached](u64 version) -> const std::vector<std::byte>& {
+      return version == 0 ? of.durable : of.versions[version - 1].bytes;
+    };
+    if (rng_.one_in(torn_one_in)) {
+      std::vector<std::byte> torn(block_size);
+      for (u64 sector = 0; sector < block_size; sector += sim_sector_size) {
+        const auto& from = bytes_of(rng_.below(cached.versions.size() + 1));
+        if (!from.empty()) std::memcpy(torn.data() + sector, from.data() + sector, sim_sector_size);
+      }
+      disk_.blocks[block] = std::move(torn);
+      continue;
     }
-  }
-  under_way_.clear();
-  for (auto& [block, bytes] : disk_.durable) {
-    if (!rng_.one_in(2)) continue;
-    if (bytes.empty()) {
+    const auto& kept = bytes_of(draw());
+    if (kept.empty()) {
       disk_.blocks.erase(block);
     } else {
-      disk_.blocks[block] = bytes;
+      disk_.blocks[block] = kept;
     }
   }
-  disk_.durable.clear();
-  changed_.clear();
+  disk_.cached.clear();
 }
 
 }  // namespace brindle

@@ -1,8 +1,10 @@
 // sim_device.h: a disk in memory with a volatile cache, faults and crashes, driven by a seed.
 //
 // Holds:  1. A completed write is seen by later reads; until a flush covers it, a power loss may lose it, keep it, or keep
-//            some of its 4 KiB blocks (a torn write keeps whole blocks: that is what disks promise).
-//         2. A process crash (kill -9) keeps every completed write, and any blocks of those under way.
+//            some of its 512-byte sectors, whatever it does to the writes before and after it.
+//         2. A process crash (kill -9) keeps every completed write, and any sectors of those under way. What no flush
+//            covered is still in the host's cache then: a power loss after it may take it.
+//         3. Faults that are counted down hit the very next calls, so that a history can say where they strike.
 // Caller: the runtime's thread. The content outlives the runtime: hand the `Disk` to the next SimDevice.
 #pragma once
 
@@ -17,14 +19,25 @@
 
 namespace brindle {
 
+inline constexpr u64 sim_sector_size = 512;
+
 /// What is on the platter, and what is only in its cache.
 struct SimDisk {
+  /// A block that changed since the last flush.
+  struct Cached {
+    struct Version {
+      u64 sequence;
+      std::vector<std::byte> bytes;
+    };
+    std::vector<std::byte> durable;  // empty: zeroes
+    std::vector<Version> versions;   // the last one is what reads see
+  };
   explicit SimDisk(u64 size_max_in) : size_max(size_max_in) {}
   u64 size_max;
   u64 size = 0;
-  std::map<u64, std::vector<std::byte>> blocks;           // by block number: what reads see
-  std::map<u64, std::vector<std::byte>> durable;          // of blocks that differ: what a power loss may go back to
-  u64 allocated_bytes() const { return blocks.size() * block_size; }
+  std::map<u64, std::vector<std::byte>> blocks;  // by block number: what reads see; absent: zeroes
+  std::map<u64, Cached> cached;                  // what a power loss may take
+  u64 sequence = 0;                              // of the last change
 };
 
 struct SimFaults {
@@ -34,6 +47,10 @@ struct SimFaults {
   u64 failing_reads = 0;       // so many of the next ones fail; likewise below
   u64 failing_writes = 0;
   u64 failing_flushes = 0;
+  u64 lost_writes = 0;         // told to be done, and not done
+  u64 misdirected_writes = 0;  // told to be done, and done somewhere else
+  u64 slow_calls = 0;          // take `slow_ns` longer
+  u64 slow_ns = 0;
   bool host_full = false;      // the host's file system has nothing more to give
   std::set<u64> bad_blocks;    // reads of these never work; a write mends them
   u64 latency_ns = 20'000;     // of a write or read, up to twice as much
@@ -55,9 +72,11 @@ class SimDevice final : public Device {
 
   /// The process dies: writes under way reach the disk in part. Nothing may be called afterwards.
   void kill();
-  /// The power goes: as kill, and what no flush covered may be lost, block by block.
+  /// The power goes: as kill, and what no flush covered may be lost, sector by sector.
   void lose_power();
   SimFaults& faults() { return faults_; }
+  /// From here on another seed decides.
+  void reseed(u64 seed) { rng_ = Rng(seed); }
   u64 reads() const { return reads_; }
   u64 writes() const { return writes_; }
   u64 flushes() const { return flushes_; }
@@ -68,6 +87,8 @@ class SimDevice final : public Device {
     std::vector<std::byte> bytes;
   };
   void put(u64 block, const std::byte* bytes);
+  void put_torn(u64 block, const std::byte* bytes);
+  void forget(u64 offset, u64 length);
   Runtime::Sleep wait();
   bool fails(u64 one_in, u64& next) {
     if (next > 0) return next-- > 0;
@@ -79,8 +100,6 @@ class SimDevice final : public Device {
   Rng rng_;
   SimFaults faults_;
   std::list<UnderWay> under_way_;
-  std::map<u64, u64> changed_;  // block -> sequence of its last change that no flush covers
-  u64 sequence_ = 0;
   u64 reads_ = 0, writes_ = 0, flushes_ = 0;
 };
 

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/crc32c.h"
+#include "base/planted.h"
 
 namespace brindle {
 
@@ -40,7 +41,7 @@ Result<BatchHeader> parse_batch_header(Bytes blocks) {
   const u64 length = sizeof header + header.record_bytes;
   if (header.magic != batch_magic || header.record_blocks != div_up(length, block_size)) return none;
   if (u64{header.record_blocks} * block_size > blocks.size()) return none;
-  if (header.crc != batch_crc(blocks.first(length))) return none;
+  if (header.crc != batch_crc(blocks.first(length)) && !planted(Plant::batch_unchecked)) return none;
   return header;
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "base/planted.h"
+
 namespace brindle {
 
 namespace {
@@ -149,6 +151,7 @@ void add_diff(std::vector<BlockDiff>& diffs, u64 block, bool zero) {
 Task<Status> diff_trees(Maps& maps, Tree from, Tree to, int level, u64 leaf, std::vector<BlockDiff>& diffs) {
   if (from.link == to.link && from.level == to.level) co_return Status{};
   if (!from.link && !to.link) co_return Status{};
+  if (planted(Plant::diff_one_side) && (!from.link || !to.link)) co_return Status{};
   if (level < 0) {
     auto before = co_await blocks_of(maps, from.link);
     if (!before) co_return before.error();
@@ -225,7 +228,7 @@ Task<Result<u64>> count_freed(Maps& maps, std::vector<RootId> set) {
     std::vector<Tree> mine;
     std::vector<Tree> edge;
     const auto meet = [&](Root& root) {
-      if (!chosen.contains(root.id) && !root.hidden()) {
+      if (!chosen.contains(root.id) && (!root.hidden() || planted(Plant::set_alone))) {
         edge.push_back(tree_of(root));
       } else if (seen.insert(root.id).second) {
         part.push_back(&root);
@@ -233,6 +236,7 @@ Task<Result<u64>> count_freed(Maps& maps, std::vector<RootId> set) {
     };
     for (size_t i = 0; i < part.size(); ++i) {
       Root& root = *part[i];
+      if (planted(Plant::set_first_only) && i > 0) continue;
       if (chosen.contains(root.id)) mine.push_back(tree_of(root));
       for (Root* child = root.first_child; child != nullptr; child = child->next) meet(*child);
       if (root.parent != nullptr) meet(*root.parent);

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "base/planted.h"
+
 namespace brindle {
 
 Maps::Maps(Pool& pool, u64 cache_bytes)
@@ -45,7 +47,7 @@ Root& Maps::snapshot(RootId id, u64 number, SlotName position, Root& head, Entry
   snap.map = head.map;
   replace(head, snap);
   add_child(snap, head);
-  head.number = number;
+  if (!planted(Plant::no_freeze)) head.number = number;
   head.position = position;
   dirty(head);
   return snap;
@@ -63,6 +65,7 @@ Root& Maps::clone(RootId id, u64 number, SlotName position, Root& source, EntryI
   Root& head = create(id, number, position, source.size, entry);
   head.height = source.height;
   head.map = source.map;
+  if (planted(Plant::clone_in_place)) head.number = 0;
   add_child(source, head);
   return head;
 }
@@ -70,7 +73,7 @@ Root& Maps::clone(RootId id, u64 number, SlotName position, Root& source, EntryI
 void Maps::remove(Root& root) {
   CHECK(!root.hidden());
   root.entry = 0;
-  root.kind = root.children < 2 ? RootKind::dying : RootKind::branch;
+  root.kind = root.children < (planted(Plant::collapse_two) ? 3 : 2) ? RootKind::dying : RootKind::branch;
   dirty(root);
   if (root.kind == RootKind::branch) {
     mark_rescan(root, 0, root.leaves());
@@ -85,8 +88,12 @@ Root& Maps::roll_back(RootId saved, u64 number, SlotName position, Root& head, R
   add_child(snap, head);
   head.map = snap.map;
   head.height = snap.height;
-  head.size = snap.size;
-  if (saved_entry == 0) {
+  if (!planted(Plant::rollback_size)) head.size = snap.size;
+  if (saved_entry == 0 || planted(Plant::rollback_unsaved)) {
+    if (planted(Plant::rollback_free)) {
+      remove_child(old);
+      add_child(snap, old);
+    }
     old.kind = RootKind::dying;
     enqueue(old);
   }
@@ -212,9 +219,11 @@ Task<void> Maps::settle_debts() {
   while (!pending_.empty()) {
     std::vector<PageRef> pages;
     for (const auto& [name, pending] : pending_) {
+      if (planted(Plant::debt_kept) && pending.blind.empty()) continue;
       pages.push_back(pending.page);
       if (pages.size() == 64) break;
     }
+    if (pages.empty()) break;
     Gate gate(pool_.runtime());
     for (const PageRef& page : pages) gate.spawn(settle_one(page));
     co_await gate.close();
@@ -238,11 +247,12 @@ Task<void> Maps::settle_one(PageRef page) {
 }
 
 void Maps::seal(u64 number) {
-  CHECK(pending_.empty() && sealed_.empty());
+  CHECK((pending_.empty() || planted(Plant::debt_kept)) && sealed_.empty());
   sealed_number_ = number;
   for (PagePtr& page : dirty_) {
     if (page->state != PageState::dirty) continue;
     page->state = PageState::sealed;
+    if (planted(Plant::birth_at_seal)) page->birth = number;
     sealed_bytes_ += page->bytes();
     sealed_.push_back(std::move(page));
   }
@@ -302,7 +312,7 @@ Task<Status> Maps::write_pages(PageSink& to) {
     page->place = to.place(page->kind, page->birth, bytes);
     page->state = PageState::clean;
     sealed_bytes_ -= page->bytes();
-    if (page->let_go) pool_.space().free_page(page->place);
+    if (page->let_go && !planted(Plant::sealed_page_leak)) pool_.space().free_page(page->place);
     cache_.add(page);
     page = PagePtr();
     if (++written % 32 == 0) co_await pool_.runtime().yield();  // requests go first
@@ -318,6 +328,16 @@ std::vector<Bucket> Maps::sealed_buckets() {
       Writer ref;
       encode_page_ref(ref, map.ref());
       std::copy(ref.bytes().begin(), ref.bytes().end(), sealed.bytes.begin() + static_cast<std::ptrdiff_t>(at));
+    }
+    if (planted(Plant::cursor_outside)) {
+      Reader from(sealed.bytes);
+      Writer now;
+      while (from.left() > 0) {
+        RootRecord record = decode_root(from);
+        if (const Root* root = find(record.id)) record.cursor = root->cursor;
+        encode_root(now, record);
+      }
+      sealed.bytes = now.take();
     }
     buckets.push_back({TableId::roots, sealed.key, std::move(sealed.bytes)});
     for (u64 id = sealed.key * roots_a_bucket; id < (sealed.key + 1) * roots_a_bucket; ++id) {

@@ -1,5 +1,7 @@
 #include "map/page.h"
 
+#include "base/planted.h"
+
 namespace brindle {
 
 u64 Page::bytes() const {
@@ -26,7 +28,7 @@ void destroy(Page* page) {
 
 void Patch::set(u32 entry, SlotName name, u32 crc) {
   const u32 rank = data.rank(entry);
-  if (!name && !base) {
+  if (!name && (!base || planted(Plant::hole_uncovers))) {
     if (!data.covers(entry)) return;
     data.has[entry / 64] &= ~(u64{1} << (entry % 64));
     data.names.erase(data.names.begin() + rank);

@@ -7,6 +7,7 @@
 //         4. A step changes nothing when it misses a page. A visit done twice does no harm.
 #include <algorithm>
 
+#include "base/planted.h"
 #include "map/maps.h"
 
 namespace brindle {
@@ -45,7 +46,7 @@ Task<bool> Maps::reclaim_step() {
 bool Maps::child_has(Root& root, int level, u64 leaf, const Link& link, bool whole, Missing& missing) {
   const u64 first = round_down(leaf, span_of(level));
   const auto has = [&](Root& child) {
-    if (whole && child.let_go_within(first, first + span_of(level))) return false;
+    if (whole && child.let_go_within(first, first + span_of(level)) && !planted(Plant::bitmap_ignored)) return false;
     Link theirs;
     missing = find_link(child, level, leaf, theirs);
     return missing || theirs == link;
@@ -89,7 +90,7 @@ Missing Maps::step_dying(Root& root) {
     if (!link) break;
     if (parent != nullptr && older(link, *parent)) {
       // All below is the parent's, and this root no longer stands between a branch point and it.
-      if (parent->kind == RootKind::branch) mark_rescan(*parent, leaf, end);
+      if (parent->kind == RootKind::branch && !planted(Plant::no_rescan_dying)) mark_rescan(*parent, leaf, end);
       break;
     }
     const bool shared = child_has(root, level, leaf, link, true, missing);
@@ -130,7 +131,7 @@ Missing Maps::step_dying(Root& root) {
   if (missing) return missing;
   for (const Link& node : released) let_go(node, parent_at(root, end - 1), std::nullopt);
   root.cursor = end;
-  dirty(root);
+  if (!planted(Plant::cursor_forgotten)) dirty(root);
   if (root.cursor >= root.leaves()) leave(root);
   return missing;
 }
@@ -247,7 +248,8 @@ Missing Maps::visit(Root& root, u64 leaf, const Link& link) {
     const SlotName name = name_of(mine, entry);
     if (!name) continue;
     const bool kept = std::any_of(others.begin(), others.end(), [&](const Held& held) {
-      return (held.gone == nullptr || !held.gone->has(entry)) && name_of(held, entry) == name;
+      const bool has = held.gone == nullptr || !held.gone->has(entry) || planted(Plant::bitmap_ignored);
+      return has && name_of(held, entry) == name;
     });
     if (kept) {
       all = false;
@@ -256,8 +258,10 @@ Missing Maps::visit(Root& root, u64 leaf, const Link& link) {
     }
   }
   const auto page_is_kept = [&](const Link& page) {
-    return std::any_of(others.begin(), others.end(),
-                       [&](const Held& held) { return held.link == page || (held.base && held.base == page); });
+    return std::any_of(others.begin(), others.end(), [&](const Held& held) {
+      const bool as_base = held.base && held.base == page && !planted(Plant::base_not_held);
+      return held.link == page || as_base;
+    });
   };
   const bool page_loose = !page_is_kept(mine.link);
   const bool base_loose = mine.base && !page_is_kept(mine.base);
@@ -266,7 +270,7 @@ Missing Maps::visit(Root& root, u64 leaf, const Link& link) {
   Root* const parent = parent_at(root, leaf);
   const bool dying = root.kind == RootKind::dying;
   for (const auto& [entry, name] : loose) let_go(name, parent, leaf);
-  if (dying || all) {
+  if (dying || all || planted(Plant::page_first)) {
     if (page_loose) let_go(mine.link, parent, leaf);
     if (base_loose) let_go(mine.base, parent, leaf);
   }
@@ -274,7 +278,10 @@ Missing Maps::visit(Root& root, u64 leaf, const Link& link) {
     Gone& mark = root.gone[leaf];
     for (const auto& [entry, name] : loose) mark.set(entry);
     mark.all = all;
-    dirty_gone_.insert(root.id << gone_root_shift | leaf / gone_leaves_a_bucket);
+    if (planted(Plant::no_bitmap)) root.gone.erase(leaf);
+    if (!planted(Plant::bitmap_unsaved)) {
+      dirty_gone_.insert(root.id << gone_root_shift | leaf / gone_leaves_a_bucket);
+    }
   }
   return {};
 }

@@ -8,6 +8,7 @@
 #include <map>
 #include <unordered_map>
 
+#include "base/planted.h"
 #include "format/tables.h"
 #include "map/page.h"
 
@@ -55,7 +56,11 @@ struct Root {
 
 /// Is the object older than the root: did it exist when the root was made?
 inline bool older(SlotName block, const Root& root) { return block < root.position; }
-inline bool older(const Link& page, const Root& root) { return page.birth() < root.number; }
+inline bool older(const Link& page, const Root& root) {
+  if (planted(Plant::older_or_equal)) return page.birth() <= root.number;
+  if (planted(Plant::older_by_one)) return page.birth() + 1 < root.number;
+  return page.birth() < root.number;
+}
 
 /// The nodes between root and leaf for a volume of that size.
 constexpr u8 height_for(u64 size) {
@@ -67,7 +72,7 @@ constexpr u8 height_for(u64 size) {
 /// The parent at a leaf. Each leaf has its own family tree, and a dying root leaves one after the other.
 inline Root* parent_at(const Root& root, u64 leaf) {
   Root* parent = root.parent;
-  while (parent != nullptr && leaf < parent->cursor) parent = parent->parent;
+  while (parent != nullptr && leaf < parent->cursor && !planted(Plant::no_cursor)) parent = parent->parent;
   return parent;
 }
 
@@ -75,6 +80,7 @@ inline Root* parent_at(const Root& root, u64 leaf) {
 template <class F>
 bool any_child_at(const Root& root, u64 leaf, const F& visit) {
   for (Root* child = root.first_child; child != nullptr; child = child->next) {
+    if (planted(Plant::no_grandchild) && leaf < child->cursor) continue;
     if (leaf >= child->cursor ? visit(*child) : any_child_at(*child, leaf, visit)) return true;
   }
   return false;

@@ -8,6 +8,7 @@
 //                                         memory ("blind": merged as soon as it is)
 #include <algorithm>
 
+#include "base/planted.h"
 #include "map/maps.h"
 
 namespace brindle {
@@ -21,6 +22,7 @@ constexpr size_t patch_entries_max = 64;
 
 bool Maps::in_place(const Root& head, const Link& link) const {
   const Page* page = link.held();
+  if (planted(Plant::no_seal) && page != nullptr && page->state == PageState::sealed) return page->birth >= head.number;
   return page != nullptr && page->state == PageState::dirty && page->birth >= std::max(head.number, sealed_number_);
 }
 
@@ -82,7 +84,7 @@ Link* Maps::own_path(Root& head, u64 leaf, u64 number) {
       add_dirty(*node);
       // A node is an object of the last leaf that it covers.
       const u64 last = leaf | ((u64{1} << (8 * (level + 1))) - 1);
-      let_go(*at, parent_at(head, last), std::nullopt);
+      if (!planted(Plant::node_leak)) let_go(*at, parent_at(head, last), std::nullopt);
       *at = Link(node);
       dirty(head);
     }
@@ -253,7 +255,7 @@ void Maps::settle_size(Root& head, Link& at, u64 leaf, u64 number, Root* parent)
   const Link old = std::exchange(at, whole->count > 0 ? made : Link());
   if (whole->count > 0) add_dirty(*whole);
   let_go(old, nullptr, std::nullopt);
-  if (old_base) let_go(old_base, parent, leaf);
+  if (old_base && !planted(Plant::base_leak)) let_go(old_base, parent, leaf);
   if (!at) prune(head, leaf);
 }
 
@@ -263,7 +265,7 @@ void Maps::let_go(SlotName block, Root* parent, u64 leaf) {
   if (parent == nullptr || !older(block, *parent)) {
     pool_.space().free_block(block);
     pool_.touch();
-  } else if (parent->kind == RootKind::branch) {
+  } else if (parent->kind == RootKind::branch && !planted(Plant::no_rescan)) {
     mark_rescan(*parent, leaf, leaf + 1);
   }
 }
@@ -360,7 +362,14 @@ void Maps::settle(Page& page, const Pending& pending) {
     } else {
       old = as_leaf(*at).data.names[debt.entry];
     }
-    if (old && (!debt.has_parent || !(old < debt.parent_position))) pool_.space().free_block(old);
+    bool is_parents = debt.has_parent && old < debt.parent_position;
+    if (planted(Plant::debt_parentless)) is_parents = false;
+    if (planted(Plant::debt_late)) {
+      is_parents = std::any_of(roots_.begin(), roots_.end(), [&](const auto& item) {
+        return item.second->kind == RootKind::snapshot && old < item.second->position;
+      });
+    }
+    if (old && !is_parents) pool_.space().free_block(old);
   }
   for (const PagePtr& blind : pending.blind) {
     Patch& patch = as_patch(*blind);
@@ -368,7 +377,8 @@ void Maps::settle(Page& page, const Pending& pending) {
     const u64 before = patch.bytes();
     for (u32 entry = 0, rank = 0; entry < leaf_blocks; ++entry) {
       if (!under.data.covers(entry)) continue;
-      if (!patch.data.covers(entry)) patch.set(entry, under.data.names[rank], under.data.crcs[rank]);
+      const bool wins = !patch.data.covers(entry) || planted(Plant::blind_merge);
+      if (wins) patch.set(entry, under.data.names[rank], under.data.crcs[rank]);
       ++rank;
     }
     patch.base = under.base;

@@ -5,6 +5,7 @@
 //         3. What replay would read is left alone.
 #include <algorithm>
 
+#include "base/planted.h"
 #include "pool/pool.h"
 
 namespace brindle {
@@ -31,7 +32,8 @@ std::vector<u64> Pool::victims() const {
     if (space_.use(chunk) != ChunkUse::segments || unreadable_.contains(chunk)) continue;
     const auto& residents = space_.residents(chunk);
     const bool quiet = std::all_of(residents.begin(), residents.end(), [&](const Segment* segment) {
-      return !segment->open && !segment->retired && segment->last_batch < durable_number_;
+      const bool known = segment->last_batch < durable_number_ || planted(Plant::compact_young);
+      return !segment->open && !segment->retired && known;
     });
     if (!residents.empty() && quiet) candidates.emplace_back(space_.live_bytes(chunk), chunk);
   }
@@ -165,7 +167,9 @@ Task<Status> Pool::evacuate_segment(Segment& segment, u64 chunk, ChunkWriter& to
       slot += run;
     }
   }
-  if (auto status = co_await to.flush(); !status) co_return status;
+  if (!planted(Plant::copies_staged)) {
+    if (auto status = co_await to.flush(); !status) co_return status;
+  }
   if (pieces.empty()) co_return Status{};  // nothing lives here any more: the next seal retires it
   if (!segment.retired) space_.moved(segment, std::move(pieces), std::move(present));
   co_return Status{};

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/crc32c.h"
+#include "base/planted.h"
 
 namespace brindle {
 
@@ -232,7 +233,8 @@ void Log::encode_records(Batch& batch) {
   Writer to;
   for (const auto& command : batch.encoded_commands) to.put_bytes(command);
   for (const auto& record : batch.applied.records.data) {
-    encode_data_record(to, record.head, record.first_block, record.count, record.zero);
+    const u64 count = record.zero && planted(Plant::discard_unlogged) ? 0 : record.count;
+    encode_data_record(to, record.head, record.first_block, count, record.zero);
     to.put_bytes(std::as_bytes(std::span(record.crcs)));
   }
   batch.records = to.take();
@@ -246,7 +248,7 @@ Task<bool> Log::next_segment() {
     auto chunk = co_await chunks_(true);
     if (!offer(chunk)) co_return false;
   }
-  if (named_next_ != next_.number) {
+  if (named_next_ != next_.number && !planted(Plant::successor_unnamed)) {
     auto link = std::make_unique<Batch>();
     link->linking = true;
     link->at = position_;
@@ -279,6 +281,7 @@ Task<bool> Log::place(Batch& batch) {
   // A segment that began in the rest of a chunk may be too small for the batch; a whole one never is.
   if (position_.slot + slots > slots_ - 1) {
     const bool moved = co_await next_segment();
+    if (!moved && planted(Plant::number_gap)) ++next_number_;
     if (!moved) co_return false;
   }
   batch.at = position_;
@@ -314,7 +317,7 @@ Task<void> Log::write_batch(Batch* batch) {
                            .record_bytes = static_cast<u32>(batch->records.size()),
                            .record_blocks = static_cast<u32>(batch->record_blocks),
                            .data_blocks = static_cast<u32>(batch->data_blocks),
-                           .flushed_number = flushed_ + 1,
+                           .flushed_number = (planted(Plant::flushed_too_far) ? applied_ : flushed_) + 1,
                            .checkpoint_number = checkpoint_number_,
                            .next_segment = next_.number,
                            .next_chunk = next_.chunk,
@@ -331,7 +334,9 @@ Task<void> Log::write_batch(Batch* batch) {
   const u64 offset = batch->at.base + (u64{batch->at.slot} - (with_header ? 1 : 0)) * block_size;
   Status status = co_await device_.write(offset, pieces);
   if (!status && !latched_) status = co_await device_.write(offset, pieces);  // a passing error costs only time
-  if (!status) latch({Code::io, fmt::format("a write to the log failed: {}", status.error().message)});
+  if (!status && !planted(Plant::write_error_ignored)) {
+    latch({Code::io, fmt::format("a write to the log failed: {}", status.error().message)});
+  }
   batch->complete = true;
   --in_flight_;
   completed_.notify_all();
@@ -361,24 +366,31 @@ bool Log::offer(const Result<u64>& chunk) {
 
 Task<void> Log::run_applier() {
   for (;;) {
-    if (closed_.empty() || !closed_.front()->complete) {
+    auto at = closed_.begin();
+    if (planted(Plant::any_order)) {
+      at = std::find_if(at, closed_.end(), [](const auto& closed) { return closed->complete; });
+    }
+    if (at == closed_.end() || !(*at)->complete) {
       if (writer_done_ && closed_.empty()) break;
       co_await completed_.wait();
       continue;
     }
-    std::unique_ptr<Batch> batch = std::move(closed_.front());
-    closed_.pop_front();
+    std::unique_ptr<Batch> batch = std::move(*at);
+    closed_.erase(at);
     if (latched_) {
       fail(*batch, {Code::io, latched_->message});
       continue;
     }
+    if (planted(Plant::late_position)) batch->applied.position = SlotName::of(position_.segment, position_.slot);
+    if (planted(Plant::early_position)) batch->applied.position = SlotName::of(sealed_at_.segment, sealed_at_.slot);
+    if (planted(Plant::replayed_twice)) co_await sink_.apply(batch->applied);
     if (batch->seal) {
       sealed_at_ = batch->at;
       record_bytes_sealed_ = batch->records_before;
       sealed_bytes_ = batch->written_before;
       co_await sink_.seal(batch->applied.number);
     }
-    co_await sink_.apply(batch->applied);
+    if (!planted(Plant::replayed_twice)) co_await sink_.apply(batch->applied);
     applied_ = batch->applied.number;
     finish(*batch);
   }
@@ -421,11 +433,17 @@ Task<Status> Log::flush() {
     }
     // One device flush serves all who wait; who comes while it runs waits for the next one.
     flushing_ = true;
-    const u64 covers = applied_;
-    const Status status = co_await device_.flush();
+    u64 covers = applied_;
+    Status status;
+    if (!planted(Plant::no_flush)) status = co_await device_.flush();
+    if (planted(Plant::flush_covers_more)) covers = applied_;
+    if (planted(Plant::flush_error_ignored)) status = Status{};
     flushing_ = false;
     if (status) {
       flushed_ = std::max(flushed_, covers);
+    } else if (planted(Plant::flush_error_forgotten)) {
+      flush_done_.notify_all();
+      co_return status;
     } else {
       latch({Code::io, fmt::format("a flush failed, so nobody knows what is on disk: {}", status.error().message)});
     }

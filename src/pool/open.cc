@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/crc32c.h"
+#include "base/planted.h"
 #include "pool/pool.h"
 #include "pool/sink.h"
 
@@ -100,6 +101,7 @@ Task<Status> Pool::write_superblock() {
   std::memcpy(block.data(), &superblock_, sizeof superblock_);
   const Bytes bytes = block.span();
   for (u64 offset : {u64{0}, superblock_b_offset}) {
+    if (planted(Plant::one_superblock) && offset != 0) break;
     if (auto status = co_await device_.write(offset, bytes); !status) co_return status;
     if (auto status = co_await device_.flush(); !status) co_return status;
   }
@@ -201,7 +203,7 @@ Task<Status> Pool::load_tables() {
     for (; at < end; ++at) {
       const Place& place = entries[at].place;
       const Bytes bucket = into.subspan(place.offset - from, place.length);
-      if (crc32c(bucket) != place.crc) {
+      if (crc32c(bucket) != place.crc && !planted(Plant::table_unchecked)) {
         co_return Error{Code::corrupt, fmt::format("a table of the checkpoint is damaged, at byte {}", place.offset)};
       }
       Status status = entries[at].table == TableId::segments

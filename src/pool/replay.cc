@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "base/crc32c.h"
+#include "base/planted.h"
 #include "pool/pool.h"
 #include "pool/sink.h"
 
@@ -48,7 +49,7 @@ class LogWalk {
   /// The batch with the next number, here or at the front of the successor; nothing where the log ends or is broken.
   Task<Result<std::optional<ParsedBatch>>> next() {
     if (auto batch = parse_here(); batch) co_return std::move(batch);
-    if (next_segment_ != 0 && next_base_ < device_.size()) {
+    if (next_segment_ != 0 && next_base_ < device_.size() && !planted(Plant::one_segment)) {
       const Position before = position();
       segment_ = std::exchange(next_segment_, 0);
       base_ = next_base_;
@@ -189,7 +190,9 @@ Task<Result<Pool::ReplayEnd>> Pool::replay() {
                                   batch.header.checkpoint_number, superblock_.checkpoint_number)};
     }
     flushed = std::max(flushed, batch.header.flushed_number);
-    if (batch.header.number >= flushed && !data_is_whole(batch, walk.data_of(batch))) {
+    if (planted(Plant::flushed_only) && batch.header.number >= flushed) break;
+    const bool trusted = batch.header.number < flushed || planted(Plant::torn_batch);
+    if (!trusted && !data_is_whole(batch, walk.data_of(batch))) {
       const u64 behind = co_await walk.flushed_behind();
       flushed = std::max(flushed, behind);
       if (batch.header.number >= flushed) break;

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
+
+#include "base/planted.h"
 
 namespace brindle {
 
@@ -85,7 +88,7 @@ std::optional<u64> Space::take_chunk(SpaceLevel level, ChunkUse use) {
   const u64 kept = level == SpaceLevel::write        ? kept_from_writes
                    : level == SpaceLevel::compaction ? kept_from_compaction
                                                      : 0;
-  if (free_written_.size() <= kept) return std::nullopt;
+  if (free_written_.size() <= (planted(Plant::no_reserve) ? 0 : kept)) return std::nullopt;
   const u64 chunk = *free_written_.begin();
   mark_used(chunk, use);
   return chunk;
@@ -113,6 +116,10 @@ void Space::punched(u64 chunk) {
 void Space::settle_chunk(u64 chunk) {
   const bool settled = uses_[chunk] == ChunkUse::segments || uses_[chunk] == ChunkUse::tables;
   if (!settled || !residents_[chunk].empty() || table_live_[chunk] > 0) return;
+  if (planted(Plant::reuse_at_once)) {
+    give_back(chunk);
+    return;
+  }
   uses_[chunk] = ChunkUse::releasing;
   emptied_.push_back(chunk);
 }
@@ -185,6 +192,9 @@ void Space::moved(Segment& segment, std::vector<SegmentPiece> pieces, std::vecto
   for (const SegmentPiece& piece : segment.record.pieces) residents_[piece.offset / chunk_size_].push_back(&segment);
   dirty(segment);
   for (const SegmentPiece& piece : before) settle_chunk(piece.offset / chunk_size_);
+  if (planted(Plant::source_freed)) {
+    for (u64 chunk : std::exchange(emptied_, {})) give_back(chunk);
+  }
 }
 
 u64 Space::live_bytes(u64 chunk) const {
@@ -271,7 +281,8 @@ void Space::seal(u64 number) {
   freed_pages_.clear();
   for (auto at = closed_.begin(); at != closed_.end();) {
     Segment* segment = find(*at);
-    const bool needed = segment != nullptr && (segment->open || segment->last_batch >= number);
+    const bool replayed = segment != nullptr && segment->last_batch >= number && !planted(Plant::log_freed);
+    const bool needed = segment != nullptr && (segment->open || replayed);
     if (segment != nullptr && !needed && segment->live_count == 0 && !segment->retired) {
       segment->retired = true;
       retiring_.push_back(*at);
@@ -287,11 +298,17 @@ void Space::seal(u64 number) {
   }
   releasing_.insert(releasing_.end(), emptied_.begin(), emptied_.end());
   emptied_.clear();
+  if (planted(Plant::reuse_at_seal)) {
+    for (u64 chunk : std::exchange(releasing_, {})) give_back(chunk);
+  }
   releasing_bytes_ = pending_bytes_;
   pending_bytes_ = 0;
 }
 
 void Space::durable() {
+  if (planted(Plant::readers_ignored)) {
+    for (u64 chunk : std::exchange(releasing_, {})) give_back(chunk);
+  }
   releases_.push_back({generation_++, std::move(releasing_), std::move(retiring_)});
   releasing_ = {};
   retiring_ = {};

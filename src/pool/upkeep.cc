@@ -95,7 +95,7 @@ Task<void> Pool::run_filler() {
       continue;
     }
     const Status status = co_await fill_one();
-    if (!status) co_await filler_.wait();
+    if (!status && !stopping_ && !latched_) co_await filler_.wait();  // who stops or latches wakes it only once
   }
 }
 

@@ -1,29 +1,37 @@
 // apply.cc: what each record of a batch does to catalog and maps, live and in replay alike.
 #include <algorithm>
 
+#include "base/planted.h"
 #include "volume/core.h"
 
 namespace brindle {
 
 Task<void> EngineCore::apply(AppliedBatch& batch) {
+  if (planted(Plant::data_first)) co_await apply_all_data(batch);
   batch.command_results.resize(batch.records.commands.size());
-  batch.data_results.resize(batch.records.data.size());
   for (size_t i = 0; i < batch.records.commands.size(); ++i) {
     Status status = co_await apply_command(batch, batch.records.commands[i]);
+    if (watcher_ != nullptr) watcher_->applied(batch.number, batch.records.commands[i], status);
     batch.command_results[i] = std::move(status);
   }
+  if (!planted(Plant::data_first)) co_await apply_all_data(batch);
+  if (maps_.reclaiming()) reclaim_.notify_all();
+}
+
+Task<void> EngineCore::apply_all_data(AppliedBatch& batch) {
+  batch.data_results.resize(batch.records.data.size());
   SlotName next = batch.first_data;
   for (size_t i = 0; i < batch.records.data.size(); ++i) {
     const DataRecord& record = batch.records.data[i];
     const SlotName first = record.zero ? SlotName{} : next;
     if (!record.zero) next = next.plus(record.count);
     Status status = co_await apply_data(batch, record, first);
-    if (!status && !record.zero) {
+    if (watcher_ != nullptr) watcher_->applied(batch.number, record, status);
+    if (!status && !record.zero && !planted(Plant::lost_write)) {
       for (u64 block = 0; block < record.count; ++block) pool_.space().free_block(first.plus(block));
     }
     batch.data_results[i] = std::move(status);
   }
-  if (maps_.reclaiming()) reclaim_.notify_all();
 }
 
 Task<Status> EngineCore::apply_data(const AppliedBatch& batch, const DataRecord& record, SlotName first_name) {
@@ -31,7 +39,8 @@ Task<Status> EngineCore::apply_data(const AppliedBatch& batch, const DataRecord&
   Root* const head = maps_.find(record.head);
   if (head == nullptr || head->kind != RootKind::head) co_return gone;
   const u64 blocks = head->size / block_size;
-  if (record.first_block >= blocks || record.count > blocks - record.first_block) co_return gone;
+  const bool within = record.first_block < blocks && record.count <= blocks - record.first_block;
+  if (!within && !planted(Plant::write_past_end)) co_return gone;
   while (const Missing missing = maps_.write_needs(*head, record.first_block, record.count)) {
     Status loaded = co_await maps_.load(*missing);
     if (!loaded) co_return loaded;
@@ -196,7 +205,8 @@ Task<Status> EngineCore::apply_resize(const AppliedBatch& batch, ResizeVolume co
     if (!loaded) co_return loaded;
   }
   if (blocks < old_blocks) {
-    if (cut_count > 0) maps_.write(*head, batch.number, cut_first, cut_count, {}, nullptr);
+    const bool cuts = cut_count > 0 && !planted(Plant::shrink_keeps);
+    if (cuts) maps_.write(*head, batch.number, cut_first, cut_count, {}, nullptr);
     maps_.sized(*head, command.size);
   }
   volume->record.size = command.size;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/names.h"
+#include "base/planted.h"
 
 namespace brindle {
 
@@ -85,7 +86,7 @@ void Catalog::rename(Entry& entry, std::string name) {
   by_name.erase(entry.record.name);
   entry.record.name = std::move(name);
   by_name[entry.record.name] = &entry;
-  changed(entry);
+  if (!planted(Plant::rename_forgotten)) changed(entry);
 }
 
 void Catalog::seal() {

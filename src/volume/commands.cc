@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/names.h"
+#include "base/planted.h"
 #include "volume/core.h"
 
 namespace brindle {
@@ -77,11 +78,25 @@ NewEntry EngineCore::new_entry(std::string name) {
   return {catalog_.next_id++, next_root_++, std::move(name), random_uuid(random)};
 }
 
-/// Checks, logs, applies and makes durable. The next command is checked once this one is applied.
+/// Checks, logs, applies and makes durable. The next command is checked once this one is applied. The command puts other
+/// content into the volumes `exchanged` (or into those of snapshots that it names): a write of part of a block that read the
+/// rest before would bring some of the old back, so none may be under way.
 template <class Plan>
-Task<Status> EngineCore::commit(Plan plan) {
+Task<Status> EngineCore::commit(Plan plan, std::vector<std::string> exchanged) {
   const UnderWay under_way(*this);
   co_await commanding_.acquire();
+  std::vector<std::shared_ptr<RangeLocks>> barred;
+  for (const std::string& name : exchanged) {
+    const auto entry = catalog_.lookup(name);
+    if (!entry) continue;
+    const Entry& volume = (*entry)->is_snapshot() ? *(*entry)->volume : **entry;
+    if (volume.deleted()) continue;
+    barred.push_back(locks(volume.record.root));
+    barred.back()->bar();
+  }
+  for (const auto& locked : barred) {
+    while (!locked->none_alone()) co_await locked->freed();
+  }
   Status status = writable();
   if (status) {
     Result<Command> command = plan();
@@ -91,8 +106,9 @@ Task<Status> EngineCore::commit(Plan plan) {
       status = command.error();
     }
   }
+  for (const auto& locked : barred) locked->unbar();
   commanding_.release();
-  if (status) status = co_await pool_.flush();
+  if (status && !planted(Plant::command_unflushed)) status = co_await pool_.flush();
   co_return status;
 }
 
@@ -111,16 +127,24 @@ Status EngineCore::check_new_volume(std::string_view name) const {
 }
 
 Task<Result<EntryInfo>> EngineCore::volume_create(std::string name, u64 size, Labels labels) {
+  EntryInfo made;
   const auto plan = [&]() -> Result<Command> {
     if (auto status = check_new_volume(name); !status) return status.error();
     if (auto status = check_size(size); !status) return status.error();
     if (auto status = check_labels(labels); !status) return status.error();
     if (auto status = has_room(); !status) return status.error();
-    return Command(CreateVolume{new_entry(name), size, runtime_.wall_ns(), labels});
+    CreateVolume command{new_entry(name), size, runtime_.wall_ns(), labels};
+    made.id = command.volume.entry;
+    made.name = name;
+    made.uuid = uuid_text(command.volume.uuid);
+    made.size = size;
+    made.created_ns = command.created_ns;
+    made.labels = labels;
+    return Command(std::move(command));
   };
   Status status = co_await commit(plan);
   if (!status) co_return status.error();
-  co_return show(name);
+  co_return made;  // as it was made: by now somebody may have renamed or deleted it
 }
 
 Result<Command> EngineCore::plan_snapshots(const std::vector<std::string>& names, const Labels& labels) {
@@ -146,6 +170,12 @@ Result<Command> EngineCore::plan_snapshots(const std::vector<std::string>& names
 }
 
 Task<Status> EngineCore::snapshot_create(std::vector<std::string> names, Labels labels) {
+  while (planted(Plant::group_in_parts) && names.size() > 1) {
+    const std::vector<std::string> one(1, names.back());
+    const auto plan_one = [&] { return plan_snapshots(one, labels); };
+    if (auto status = co_await commit(plan_one); !status) co_return status;
+    names.pop_back();
+  }
   const auto plan = [&] { return plan_snapshots(names, labels); };
   co_return co_await commit(plan);
 }
@@ -215,7 +245,7 @@ Task<Result<std::vector<std::string>>> EngineCore::rollback(std::vector<std::str
                                                             bool force) {
   std::vector<std::string> saved;
   const auto plan = [&] { return plan_rollback(snapshots, discard, force, saved); };
-  Status status = co_await commit(plan);
+  Status status = co_await commit(plan, snapshots);
   if (!status) co_return status.error();
   co_return saved;
 }
@@ -283,7 +313,8 @@ Result<Command> EngineCore::plan_resize(const std::string& name, u64 size, bool 
 
 Task<Status> EngineCore::volume_resize(std::string name, u64 size, bool force) {
   const auto plan = [&] { return plan_resize(name, size, force); };
-  co_return co_await commit(plan);
+  std::vector<std::string> exchanged(1, name);
+  co_return co_await commit(plan, std::move(exchanged));
 }
 
 // --- removing -------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/names.h"
+#include "base/planted.h"
 
 namespace brindle {
 
@@ -72,7 +73,10 @@ Task<Status> EngineCore::close() {
 Task<void> EngineCore::before_seal() { return maps_.settle_debts(); }
 
 Task<void> EngineCore::seal(u64 number) {
-  while (maps_.has_debts()) co_await maps_.settle_debts();
+  while (maps_.has_debts()) {
+    co_await maps_.settle_debts();
+    if (planted(Plant::debt_kept)) break;
+  }
   maps_.seal(number);
   catalog_.seal();
 }

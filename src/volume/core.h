@@ -12,6 +12,15 @@
 
 namespace brindle {
 
+/// Sees each record of the log take effect, in the very step in which it does, live and in replay alike: how a simulator
+/// knows the order of what was asked at once. It only looks.
+class ApplyWatcher {
+ public:
+  virtual ~ApplyWatcher() = default;
+  virtual void applied(u64 number, const Command& command, const Status& status) = 0;
+  virtual void applied(u64 number, const DataRecord& record, const Status& status) = 0;
+};
+
 class EngineCore final : public Engine, public PoolClient {
  public:
   EngineCore(Runtime& runtime, Device& device, EngineOptions options);
@@ -45,8 +54,14 @@ class EngineCore final : public Engine, public PoolClient {
   Task<Result<std::unique_ptr<Hold>>> hold_checkpoint() override;
   Task<Result<std::vector<DamageRange>>> scrub(Progress* progress) override;
 
-  /// Data blocks that are allocated, for tests.
+  // --- for tests
+  void watch(ApplyWatcher* watcher) { watcher_ = watcher; }
+  /// Data blocks that are allocated.
   u64 live_blocks() { return pool_.space().live_blocks(); }
+  /// Bytes of pages and tables.
+  u64 table_bytes() { return pool_.space().live_page_bytes() + pool_.space().table_bytes(); }
+  /// Number of the last batch that took effect.
+  u64 last_batch() const { return pool_.applied(); }
 
   // --- PoolClient
   Task<void> before_seal() override;
@@ -82,6 +97,7 @@ class EngineCore final : public Engine, public PoolClient {
 
   // apply.cc: what each command does. The ids are in it; nothing here can fail but for a damaged map.
   Task<Status> apply_command(const AppliedBatch& batch, const Command& command);
+  Task<void> apply_all_data(AppliedBatch& batch);
   Task<Status> apply_data(const AppliedBatch& batch, const DataRecord& record, SlotName first_name);
   Status apply_create(const AppliedBatch& batch, const CreateVolume& command);
   Status apply_snapshots(const AppliedBatch& batch, const CreateSnapshots& command);
@@ -95,7 +111,7 @@ class EngineCore final : public Engine, public PoolClient {
 
   // commands.cc: each `plan` checks and gives the command that does it, or says why not; nothing waits in it.
   template <class Plan>
-  Task<Status> commit(Plan plan);
+  Task<Status> commit(Plan plan, std::vector<std::string> exchanged = {});
   Status writable() const;
   Status has_room() const;
   Status check_new_volume(std::string_view name) const;
@@ -129,6 +145,7 @@ class EngineCore final : public Engine, public PoolClient {
   Signal quiet_;
   std::unordered_map<RootId, std::weak_ptr<RangeLocks>> locks_;
   bool stopping_ = false;
+  ApplyWatcher* watcher_ = nullptr;
 
   struct Counters {
     u64 reads = 0, read_bytes = 0, writes = 0, write_bytes = 0, flushes = 0;

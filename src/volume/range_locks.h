@@ -1,7 +1,7 @@
 // range_locks.h: which blocks of a volume have writes under way.
 //
 // Holds:  whole-block writes may overlap each other; a write of part of a block holds its blocks alone, from its read until
-//         it is applied.
+//         it is applied. While a bar is up nobody holds blocks alone: what a volume holds may be exchanged as a whole.
 #pragma once
 
 #include <list>
@@ -24,12 +24,19 @@ class RangeLocks {
 
   /// The range, once nothing is in its way; nothing otherwise: wait for `freed`, and try again.
   std::optional<Held> try_acquire(Range range) {
-    if (blocked(range)) return std::nullopt;
+    if (blocked(range) || (range.alone && bars_ > 0)) return std::nullopt;
     alone_ += range.alone ? 1 : 0;
     ranges_.push_front(range);
     return ranges_.begin();
   }
   Signal::Wait freed() { return freed_.wait(); }
+  /// From now on nobody gets blocks alone; once `none_alone`, nobody has any.
+  void bar() { ++bars_; }
+  bool none_alone() const { return alone_ == 0; }
+  void unbar() {
+    --bars_;
+    freed_.notify_all();
+  }
   void release(Held held) {
     alone_ -= held->alone ? 1 : 0;
     ranges_.erase(held);
@@ -47,6 +54,7 @@ class RangeLocks {
 
   std::list<Range> ranges_;
   u64 alone_ = 0;
+  u64 bars_ = 0;
   Signal freed_;
 };
 

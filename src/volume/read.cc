@@ -5,6 +5,7 @@
 #include <array>
 #include <cstring>
 
+#include "base/planted.h"
 #include "volume/core.h"
 
 namespace brindle {
@@ -61,6 +62,12 @@ Task<void> HandleCore::read_part(u64 offset, MutBytes into, Status& status) {
 }
 
 Task<Status> HandleCore::read_blocks(u64 first_block, std::span<std::byte* const> into) {
+  if (planted(Plant::read_in_pieces) && into.size() > 1) {
+    for (size_t i = 0; i < into.size(); ++i) {
+      if (auto status = co_await read_blocks(first_block + i, into.subspan(i, 1)); !status) co_return status;
+    }
+    co_return Status{};
+  }
   const ReadGuard guard(engine_.pool_.space());
   std::array<BlockAt, part_blocks_max> found;
   const std::span<BlockAt> at(found.data(), into.size());

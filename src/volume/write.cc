@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/planted.h"
 #include "volume/core.h"
 
 namespace brindle {
@@ -39,7 +40,7 @@ Task<Status> HandleCore::write(u64 offset, Bytes from, bool fua) {
       co_await gate.close();
     }
   }
-  if (status && fua) status = co_await engine_.pool_.flush();
+  if (status && fua && !planted(Plant::no_fua)) status = co_await engine_.pool_.flush();
   co_return status;
 }
 
@@ -51,7 +52,7 @@ Task<void> HandleCore::write_part(u64 offset, Bytes from, Status& status) {
   const u64 rest = end * block_size - (offset + from.size());
   const bool whole = skip == 0 && rest == 0;
   RangeLocks::Held held;
-  status = co_await lock(first, end, !whole, held);
+  status = co_await lock(first, end, !whole && !planted(Plant::partial_race), held);
   if (!status) co_return;
   const bool direct = whole && is_aligned(from.data());
   AlignedBuffer staging(direct ? 0 : (end - first) * block_size);
@@ -62,7 +63,7 @@ Task<void> HandleCore::write_part(u64 offset, Bytes from, Status& status) {
     }
     if (status && rest > 0 && end - first > 1) {
       std::byte* const into[] = {staging.data() + (end - first - 1) * block_size};
-      status = co_await read_blocks(end - 1, into);
+      status = co_await read_blocks(planted(Plant::partial_merge) ? first : end - 1, into);
     }
     std::memcpy(staging.data() + skip, from.data(), from.size());
   }

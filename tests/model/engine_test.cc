@@ -137,6 +137,37 @@ TEST_F(EngineTest, ASegmentThatIsFullBeforeItsBatchesAreAppliedSurvivesACheckpoi
   for (u64 i = 0; i < 32; ++i) EXPECT_EQ(world.read("db", i * bytes.size(), bytes.size()) == bytes, true);
 }
 
+Task<void> write_part(Handle& handle, u64 offset, const std::string& bytes) {
+  const Status written = co_await handle.write(offset, std::as_bytes(std::span(bytes)), false);
+  EXPECT_TRUE(written) << written.error().message;
+}
+
+Task<void> roll_back(Engine& engine, std::string snapshot) {
+  std::vector<std::string> names(1, std::move(snapshot));
+  const auto done = co_await engine.rollback(std::move(names), true, true);
+  EXPECT_TRUE(done);
+}
+
+TEST_F(EngineTest, AWriteOfPartOfABlockBringsNothingBackOverARollback) {
+  world.create("db", 1 * MiB);
+  const std::string old = pattern(1, 4096);
+  const std::string part = pattern(3, 100);
+  std::string both = old;
+  both.replace(50, 100, part);
+  world.write("db", 0, old);
+  world.snapshot("db@s");
+  for (u64 round = 0; round < 40; ++round) {
+    world.write("db", 0, pattern(2, 4096));
+    const auto handle = world.handle("db");
+    Gate gate(world.runtime());
+    gate.spawn(write_part(*handle, 50, part));
+    gate.spawn(roll_back(world.engine(), "db@s"));
+    world.runtime().run(gate.close());
+    const std::string now = world.read("db", 0, 4096);
+    EXPECT_EQ(now == old || now == both, true) << "round " << round;
+  }
+}
+
 TEST_F(EngineTest, RefusesBadNamesAndSizesAndChangesNothing) {
   const auto create = [&](const std::string& name, u64 size) {
     return world.run(world.engine().volume_create(name, size, {}));

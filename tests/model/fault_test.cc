@@ -132,6 +132,17 @@ TEST_F(FaultTest, AFullHostRefusesWritesAndServesEverythingElse) {
   for (u64 i = 0; i < 20; ++i) expect(i * 64 * KiB, 5000 + i);
 }
 
+TEST_F(FaultTest, APoolThatLatchesWhileAFullHostRefusesItsNextChunksCloses) {
+  for (u64 seed = 0; seed < 40; ++seed) {
+    World young({.seed = seed, .verify_one_in = 0});
+    ASSERT_TRUE(young.open());
+    young.device().faults().failing_writes = 10;
+    young.device().faults().host_full = true;
+    EXPECT_EQ(young.run(young.engine().volume_create("db", 4096, {})).code(), Code::io);
+    young.close();  // or the runtime tells that everything waits
+  }
+}
+
 TEST_F(FaultTest, CompactionGoesRoundWhatItCannotRead) {
   // Every second block of many chunks dies, and one that lives cannot be read.
   for (u64 i = 0; i < 200; ++i) ASSERT_TRUE(write(i % 256 * 64 * KiB, 1 + i));

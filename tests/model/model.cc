@@ -8,13 +8,44 @@ namespace {
 const std::string zeroes(block_size, '\0');
 }
 
+Block Blocks::find(u64 number) const {
+  const auto at = pages_.find(number / page_blocks);
+  return at == pages_.end() ? nullptr : (*at->second)[number % page_blocks];
+}
+
+void Blocks::set(u64 number, Block block) {
+  auto& page = pages_[number / page_blocks];
+  auto changed = page ? std::make_shared<Page>(*page) : std::make_shared<Page>();
+  Block& at = (*changed)[number % page_blocks];
+  count_ += at == nullptr ? 1 : 0;
+  at = std::move(block);
+  page = std::move(changed);
+}
+
+void Blocks::erase(u64 first, u64 end) {
+  for (auto at = pages_.lower_bound(first / page_blocks); at != pages_.end() && at->first * page_blocks < end;) {
+    Page kept = *at->second;
+    bool any = false;
+    for (u64 i = 0; i < page_blocks; ++i) {
+      const u64 number = at->first * page_blocks + i;
+      if (kept[i] != nullptr && number >= first && number < end) {
+        kept[i] = nullptr;
+        --count_;
+      }
+      any = any || kept[i] != nullptr;
+    }
+    if (any) at->second = std::make_shared<const Page>(std::move(kept));
+    at = any ? std::next(at) : pages_.erase(at);
+  }
+}
+
 std::string Content::read(u64 offset, u64 length) const {
   std::string out;
   while (length > 0) {
     const u64 in_block = offset % block_size;
     const u64 part = std::min(length, block_size - in_block);
-    const auto at = blocks.find(offset / block_size);
-    out += (at == blocks.end() ? zeroes : *at->second).substr(in_block, part);
+    const Block at = blocks.find(offset / block_size);
+    out.append(at ? *at : zeroes, in_block, part);
     offset += part;
     length -= part;
   }
@@ -28,7 +59,7 @@ void Content::write(u64 offset, const std::string& bytes) {
     const u64 part = std::min<u64>(bytes.size() - done, block_size - in_block);
     std::string block = read(number * block_size, block_size);
     block.replace(in_block, part, bytes, done, part);
-    blocks[number] = std::make_shared<const std::string>(std::move(block));
+    blocks.set(number, std::make_shared<const std::string>(std::move(block)));
     done += part;
   }
 }
@@ -42,11 +73,11 @@ void Content::zero(u64 offset, u64 length, bool edges) {
     if (offset < head_end) write(offset, std::string(head_end - offset, '\0'));
     if (first <= last && last * block_size < end) write(last * block_size, std::string(end - last * block_size, '\0'));
   }
-  if (first < last) blocks.erase(blocks.lower_bound(first), blocks.lower_bound(last));
+  if (first < last) blocks.erase(first, last);
 }
 
 void Content::resize(u64 to) {
-  blocks.erase(blocks.lower_bound(to / block_size), blocks.end());
+  blocks.erase(to / block_size, ~u64{0});
   size = to;
 }
 
