@@ -151,6 +151,46 @@ bool burst(Workload& on) {
   return true;
 }
 
+Task<void> flush_into(Handle& handle, Status& status) { status = co_await handle.flush(); }
+Task<void> sync_into(EngineCore& engine, Status& status) { status = co_await engine.sync(); }
+Task<void> two_writes_into(Handle& handle, const std::string& first, const std::string& second, Status& status) {
+  status = co_await handle.write(7 * block_size, std::as_bytes(std::span(first)), false);
+  if (status) status = co_await handle.write(8 * block_size, std::as_bytes(std::span(second)), false);
+}
+
+/// Two writes, one after the other, while `beside` runs.
+template <class Beside>
+bool writes_beside(Workload& on, Beside beside) {
+  const std::string first = on.fresh_bytes(block_size);
+  const std::string second = on.fresh_bytes(block_size);
+  model::State after = on.state();
+  after.volumes["db"].write(7 * block_size, first);
+  on.may_become(after);
+  after.volumes["db"].write(8 * block_size, second);
+  on.may_become(after);
+  on.began();
+  const auto handle = on.handle("db");
+  Gate gate(on.runtime());
+  Status status[2];
+  gate.spawn(beside(*handle, status[0]));
+  gate.spawn(two_writes_into(*handle, first, second, status[1]));
+  std::optional<Status> all = on.runtime().run(closed(gate));
+  for (const Status& each : status) {
+    if (all && *all && !each) all = each;
+  }
+  // What was there when `beside` began is durable now, but not these writes.
+  on.keeps_promise(on.before());
+  on.ended(all, Workload::Promise::known);
+  return true;
+}
+
+bool flush_and_writes(Workload& on) {
+  return writes_beside(on, [](Handle& handle, Status& status) { return flush_into(handle, status); });
+}
+bool sync_and_writes(Workload& on) {
+  return writes_beside(on, [&on](Handle&, Status& status) { return sync_into(on.engine(), status); });
+}
+
 // --- commands -------------------------------------------------------------------------------------------------------
 
 bool snapshot(Workload& on) {
@@ -306,6 +346,7 @@ constexpr Operation operations[] = {
     {"clone-write", "write two blocks of the newest clone", write_clone},
     {"burst", "write, and while that is under way write and take a snapshot", burst},
     {"flush", "flush", flush},
+    {"flush+writes", "flush, and write twice while it runs", flush_and_writes},
     {"discard", "discard three blocks", discard},
     {"trim", "discard seventeen leaves", trim},
     {"zero", "zero from the middle of a block to the middle of another", zero},
@@ -319,6 +360,7 @@ constexpr Operation operations[] = {
     {"delete-clone", "delete the newest clone with its snapshots", delete_clone},
     {"resize", "make the volume smaller, or larger again", resize},
     {"sync", "checkpoint and finish all reclaim", sync},
+    {"sync+writes", "the same, and write twice while it runs", sync_and_writes},
     {"idle", "seven quiet seconds: checkpoint, compaction, holes", idle},
     {"restart", "close the pool in order and open it again", restart},
     {"kill", "the daemon dies, and another opens the pool", kill},

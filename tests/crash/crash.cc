@@ -40,7 +40,7 @@ void usage(FILE* to) {
       "  --length N       operations in a workload, at most\n"
       "  --jobs N         processes (the cores)\n"
       "  --sample 1/N     of the states, the part that is used, emptied and counted too (1/16)\n"
-      "  --again 1/N      of the states, the part whose recovery is crashed as well, everywhere (1/16)\n"
+      "  --again 1/N      of the states, the part whose recovery is crashed as well, everywhere (1/32)\n"
       "  --workload …     this one only, crashes in its last operation; empty: crashes while the pool is opened\n"
       "  --state STATE    this state only, as a failure names it\n"
       "  --plant NAME     with this planted bug (in a build that has them)\n"

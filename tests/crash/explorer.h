@@ -33,7 +33,7 @@ struct Tally {
 
 struct Options {
   u64 thorough_one_in = 16;
-  u64 again_one_in = 16;
+  u64 again_one_in = 32;
   std::string only;      // this state alone, as failures name it: "17.5", or "17.5/3.1" of a second crash
   std::string repeat;    // what else the command that repeats a failure needs
 };

@@ -73,7 +73,7 @@ Task<Status> Recorder::flush() {
   for (const auto& [number, completed] : volatile_) {
     if (completed) covered.push_back(number);
   }
-  co_await runtime_.sleep(latency_ns);
+  co_await runtime_.sleep(flush_ns);
   if (history_ == nullptr) co_return Status{};
   for (const u64 number : covered) {
     if (volatile_.erase(number) > 0) history_->events.push_back({EventKind::durable, number});

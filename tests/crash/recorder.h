@@ -2,7 +2,7 @@
 //
 // Holds:  1. A completed write is seen by later reads. It is durable once a flush that was asked for after its completion has
 //            completed. A fill is durable when it completes; a hole (punch) when a flush covers it.
-//         2. Requests complete in the order in which they were asked for, after a latency that is always the same.
+//         2. Changes complete in the order in which they were asked for, after a latency that is always the same.
 //         3. Without a history the disk completes everything at once and writes nothing down.
 // Caller: the runtime's thread. The image outlives the device.
 #pragma once
@@ -73,7 +73,9 @@ class Recorder final : public Device {
   void apply(const DiskChange& change);
   Image& image() { return dead_ != nullptr ? *dead_ : image_; }
 
+  // A flush takes longer than a write, as on real disks: writes that come while it runs complete before it, uncovered.
   static constexpr u64 latency_ns = 20 * microsecond_ns;
+  static constexpr u64 flush_ns = 100 * microsecond_ns;
   Runtime& runtime_;
   Image& image_;
   Image* dead_ = nullptr;

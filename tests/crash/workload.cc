@@ -45,6 +45,7 @@ void Workload::may_become(const model::State& state) {
 
 void Workload::began() {
   last_began_ = history_.events.size();
+  before_ = known_;
   history_.events.push_back({EventKind::begun, 0, durable_, known_, moments_.size() - 1});
 }
 

@@ -71,6 +71,9 @@ class Workload {
   void ended(const std::optional<Status>& status, Promise promise) {
     ended(status ? *status : Status(Error{Code::io, "it never returned"}), promise);
   }
+  /// The moment before the last operation began, and that a power loss goes back behind it no more.
+  size_t before() const { return before_; }
+  void keeps_promise(size_t moment) { durable_ = std::max<u64>(durable_, moment); }
   const model::State& state() const { return state_; }
   EngineCore& engine() { return *engine_; }
   FairRuntime& runtime() { return *runtime_; }
@@ -95,6 +98,7 @@ class Workload {
   model::State state_;        // of the newest moment
   std::vector<Moment> moments_;
   u64 durable_ = 0, known_ = 0;  // moments
+  size_t before_ = 0;
   size_t last_began_ = 0;
   u64 names_ = 0;
   u64 stamp_ = 1000;
