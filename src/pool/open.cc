@@ -1,12 +1,12 @@
 // open.cc: making a pool, and opening one: superblock, tables, replay, and a new epoch.
 #include <algorithm>
 #include <cstring>
-#include <random>
 
 #include <fmt/format.h>
 
 #include "base/crc32c.h"
 #include "base/planted.h"
+#include "base/uuid.h"
 #include "pool/pool.h"
 #include "pool/sink.h"
 
@@ -18,15 +18,6 @@ namespace {
 constexpr u64 segment_numbers_ahead = 4096;
 constexpr u64 chunks_min = 24;
 constexpr u64 table_read_max = MiB;
-
-Uuid random_uuid() {
-  std::random_device device;
-  Uuid uuid;
-  for (u8& byte : uuid) byte = static_cast<u8>(device());
-  uuid[6] = static_cast<u8>((uuid[6] & 0x0f) | 0x40);  // RFC 9562, version 4
-  uuid[8] = static_cast<u8>((uuid[8] & 0x3f) | 0x80);
-  return uuid;
-}
 
 }  // namespace
 
@@ -62,7 +53,7 @@ void Pool::make_writers() {
 /// Lays an empty pool on the device: chunk 0, a first checkpoint of nothing, and both superblocks.
 Task<Status> Pool::format() {
   superblock_ = Superblock();
-  superblock_.uuid = random_uuid();
+  superblock_.uuid = fresh_uuid();
   superblock_.chunk_size = chunk_size_for(device_.size_max());
   superblock_.size_max = device_.size_max();
   superblock_.segment_limit = 1;
