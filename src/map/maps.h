@@ -172,6 +172,9 @@ class Maps {
   std::vector<SealedBucket> sealed_roots_;
   std::vector<Bucket> sealed_gone_;
   std::deque<RootId> work_;                   // roots that the reclaimer has to visit
+  // What the step under way had to load. It begins again behind each load, and looks into every child of a branch point:
+  // where the cache is too small for all of them at once, it would evict the one to load the other, and never end.
+  std::vector<PagePtr> step_pages_;
 };
 
 }  // namespace brindle

@@ -26,15 +26,21 @@ Task<bool> Maps::reclaim_step() {
     if (!due) {
       if (root != nullptr) root->queued = false;
       work_.pop_front();
+      step_pages_.clear();
       continue;
     }
     const Missing missing = root->kind == RootKind::dying ? step_dying(*root) : step_branch(*root);
     if (missing) {
-      const Status status = co_await load(*missing);
-      if (!status && !work_.empty() && work_.front() == id) {
+      auto page = co_await cache_.load(*missing);
+      if (page) {
+        step_pages_.push_back(std::move(*page));
+      } else {
+        step_pages_.clear();
         // A damaged page: what this root alone holds below it cannot be told. It waits for the next start.
-        work_.pop_front();
+        if (!work_.empty() && work_.front() == id) work_.pop_front();
       }
+    } else {
+      step_pages_.clear();
     }
     co_return true;
   }

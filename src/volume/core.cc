@@ -154,7 +154,8 @@ Task<void> EngineCore::run_reclaimer() {
 void EngineCore::fit_cache() {
   const u64 entries = (catalog_.size() + maps_.roots().size()) * entry_bytes / 2;
   const u64 cache = options_.memory_max * cache_part_of_8 / 8;
-  maps_.cache().set_bytes_max(std::max(cache_min, cache > entries ? cache - entries : 0));
+  const u64 least = std::min(cache_min, options_.memory_max / 4);
+  maps_.cache().set_bytes_max(std::max(least, cache > entries ? cache - entries : 0));
 }
 
 Task<Status> EngineCore::sync() {

@@ -168,6 +168,27 @@ TEST_F(EngineTest, AWriteOfPartOfABlockBringsNothingBackOverARollback) {
   }
 }
 
+TEST(Reclaim, EndsWhereTheChildrenOfABranchPointDoNotFitInTheCacheTogether) {
+  World world({.memory_max = 256 * KiB});
+  ASSERT_TRUE(world.open());
+  world.sync();
+  const u64 empty = world.engine().status().used;
+  world.create("image", 1 * TiB);
+  world.write("image", 0, pattern(1, 64 * KiB));
+  world.snapshot("image@golden");
+  for (u64 i = 0; i < 24; ++i) world.clone("image@golden", "c" + std::to_string(i));
+  world.remove("image");
+  for (u64 i = 0; i < 24; ++i) world.write("c" + std::to_string(i), 0, pattern(2 + i, 64 * KiB));
+  world.sync();
+  EXPECT_GT(world.engine().live_blocks(), 24 * 16u);
+  world.remove("image@golden");
+  world.sync();  // or it goes on for ever
+  EXPECT_EQ(world.engine().live_blocks(), 24 * 16u);
+  for (u64 i = 0; i < 24; ++i) world.remove("c" + std::to_string(i));
+  world.sync();
+  EXPECT_EQ(world.engine().status().used, empty);
+}
+
 TEST_F(EngineTest, RefusesBadNamesAndSizesAndChangesNothing) {
   const auto create = [&](const std::string& name, u64 size) {
     return world.run(world.engine().volume_create(name, size, {}));
