@@ -178,7 +178,9 @@ Task<Status> Pool::load_tables() {
   // Buckets written together lie together: read them by address, many at a time. Segments come first in any order.
   std::sort(entries.begin(), entries.end(),
             [](const auto& a, const auto& b) { return a.place.offset < b.place.offset; });
-  AlignedBuffer buffer(2 * table_read_max);
+  // A small pool's tables are a few hundred bytes: mapping two megabytes for them took longer than all the rest of loading.
+  const u64 spread = entries.empty() ? 0 : entries.back().place.offset + entries.back().place.length - entries.front().place.offset;
+  AlignedBuffer buffer(std::min(2 * table_read_max, round_up(spread, block_size) + 2 * block_size));
   for (size_t at = 0; at < entries.size();) {
     const u64 from = round_down(entries[at].place.offset, block_size);
     size_t end = at;

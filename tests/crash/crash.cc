@@ -18,6 +18,9 @@
 #include <fmt/format.h>
 
 #include "crash/explorer.h"
+#ifdef BRINDLE_PLANTED
+#include "base/planted.h"
+#endif
 
 namespace {
 
@@ -81,9 +84,9 @@ std::vector<const Operation*> parse_workload(const std::string& text) {
   return operations;
 }
 
-void plant(const std::string& name) {
+void plant_bug(const std::string& name) {
 #ifdef BRINDLE_PLANTED
-  setenv("BRINDLE_PLANT", name.c_str(), 1);
+  if (!brindle::plant(name)) wrong(fmt::format("no planted bug is called '{}'", name));
 #else
   wrong(fmt::format("this build has no planted bugs, so none called '{}': configure with -DBRINDLE_PLANTED=ON", name));
 #endif
@@ -112,7 +115,7 @@ Arguments parse(int argc, char** argv) {
     } else if (option == "--state") {
       out.options.only = value;
     } else if (option == "--plant") {
-      plant(value);
+      plant_bug(value);
     } else {
       wrong(fmt::format("unknown option {}", option));
     }
@@ -178,6 +181,7 @@ int main(int argc, char** argv) {
   const Start start;
   const u64 jobs = arguments.workload ? 1 : arguments.jobs;
   std::set<pid_t> running;
+  auto told = began;
   for (u64 started = 0; started < jobs || !running.empty();) {
     if (started < jobs) {
       const pid_t child = fork();
@@ -192,7 +196,17 @@ int main(int argc, char** argv) {
       continue;
     }
     int status = 0;
-    running.erase(wait(&status));
+    const pid_t ended = waitpid(-1, &status, WNOHANG);
+    if (ended == 0) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      const auto now = std::chrono::steady_clock::now();
+      if (now - told < std::chrono::minutes(1)) continue;
+      told = now;
+      fmt::print("… {} workloads, {} distinct states so far\n", tally.workloads.load(), tally.distinct.load());
+      std::fflush(stdout);
+      continue;
+    }
+    running.erase(ended);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) continue;
     // Another goes on with the workloads that are left.
     if (++tally.failures < Explorer::failures_max && !arguments.workload) --started;
