@@ -232,7 +232,7 @@ std::optional<Code> Book::expected(const Op& op) const {
   return std::nullopt;
 }
 
-Book::Ticket Book::begin(const Op& op) {
+Book::Request Book::request_of(const Op& op) const {
   Request request;
   request.op = op;
   request.expected = expected(op);
@@ -259,7 +259,26 @@ Book::Ticket Book::begin(const Op& op) {
       }
     }
   }
-  return open_.insert(open_.end(), std::move(request));
+  return request;
+}
+
+Book::Ticket Book::begin(const Op& op) { return open_.insert(open_.end(), request_of(op)); }
+
+bool Book::like_another(const Op& op) const {
+  if (op.kind != OpKind::zero && op.kind != OpKind::discard) return false;
+  const Request request = request_of(op);
+  for (const auto* list : {&open_, &doubtful_}) {
+    for (const Request& other : *list) {
+      if (other.root != request.root || (other.op.kind != OpKind::zero && other.op.kind != OpKind::discard)) continue;
+      if (other.first == request.first) return true;
+      for (const Part& part : request.parts) {
+        for (const Part& with : other.parts) {
+          if (part.offset == with.offset && part.length == with.length) return true;
+        }
+      }
+    }
+  }
+  return false;
 }
 
 void Book::end(Ticket ticket, const Status& status, bool excused) {
@@ -276,7 +295,7 @@ void Book::end(Ticket ticket, const Status& status, bool excused) {
   const bool steady = request.names == names_version_ || (command && request.done && request.names + 1 == names_version_);
   if (status) {
     // A discard is advice: where there is no room to note it, nothing happens.
-    if (!whole && !(op.kind == OpKind::discard && excused)) fail_("acknowledged, and it did not take effect: " + what);
+    if (!whole && !(op.kind == OpKind::discard && excused && !request.refused)) fail_("acknowledged, and it did not take effect: " + what);
     if (request.expected && steady) fail_(fmt::format("done, and it should be refused ({}): {}", code_name(*request.expected), what));
     acked_ = std::max(acked_, request.number);
     if (op.fua || command) flushed(std::max(request.number, request.acked));
@@ -642,7 +661,7 @@ void Book::opening() {
   at_ = 0;
 }
 
-void Book::opened(u64 last, bool any) {
+void Book::opened(u64 last, bool any, bool read_only) {
   replaying_ = false;
   if (last < must_ && !any) {
     fail_(fmt::format("batches are lost: the pool is open at batch {}, and batch {} was {}", last, must_,
@@ -655,9 +674,11 @@ void Book::opened(u64 last, bool any) {
   // Of a batch that was not replayed to its end, nothing may be left over.
   if (number_ != 0 && effects_.count(number_) > 0 && effects_[number_].size() > at_) effects_[number_].resize(at_);
   states_[last] = now_;
-  doubtful_.clear();
   number_ = opened_at_ = last;
-  acked_ = floor_ = must_ = last;
+  if (!read_only) {
+    doubtful_.clear();
+    acked_ = floor_ = must_ = last;
+  }
   ++names_version_;
 }
 

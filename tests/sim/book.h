@@ -91,6 +91,8 @@ class Book final : public ApplyWatcher {
   };
   using Ticket = std::list<Request>::iterator;
   Ticket begin(const Op& op);
+  /// A request like one under way: of a zeroing, nobody could tell which of the two a record belongs to.
+  bool like_another(const Op& op) const;
   /// `excused`: the device or a full pool may have been in the way.
   void end(Ticket ticket, const Status& status, bool excused);
 
@@ -122,8 +124,9 @@ class Book final : public ApplyWatcher {
   /// Something rotted since: of what was acknowledged only what was flushed must be there.
   void spoiled() { must_ = std::min(must_, floor_); }
   void opening();
-  /// The pool is open and at batch `last`. With `any` damage may have cost it the end of the log.
-  void opened(u64 last, bool any);
+  /// The pool is open and at batch `last`. With `any` damage may have cost it the end of the log. Opened read-only it has
+  /// made nothing durable: another crash may take more.
+  void opened(u64 last, bool any, bool read_only = false);
 
   // --- ApplyWatcher
   void applied(u64 number, const Command& command, const Status& status) override;
@@ -136,6 +139,7 @@ class Book final : public ApplyWatcher {
     std::vector<model::Block> blocks;
     bool ok = false;
   };
+  Request request_of(const Op& op) const;
   Effect* at_record(u64 number);
   void new_effect(Effect effect);
   bool claim(const Command& command, u64 number, bool ok);

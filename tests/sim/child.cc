@@ -2,10 +2,12 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <sstream>
@@ -25,6 +27,12 @@ void say(int to, const std::string& line) {
     if (wrote <= 0) _exit(3);
     done += static_cast<size_t>(wrote);
   }
+}
+
+/// The process ends when it has computed for so long since: however busy the machine is, only what hangs does that.
+void limit(unsigned seconds) {
+  const itimerval timer{{0, 0}, {static_cast<time_t>(seconds), 0}};
+  setitimer(ITIMER_PROF, &timer, nullptr);
 }
 
 /// One line a history: what it came to.
@@ -60,7 +68,7 @@ void Child::start(Body body, const ChildOptions& options) {
 Child::Child(std::vector<u64> seeds, std::optional<Profile> profile, const ChildOptions& options) : seeds_(std::move(seeds)) {
   const auto body = [&](int to) {
     for (const u64 seed : seeds_) {
-      alarm(options.seconds_max);
+      limit(options.seconds_max);
       Player player(draw_history({.seed = seed, .profile = profile}), options.verbose);
       const Played played = player.play();
       tell(to, seed, played);
@@ -72,7 +80,7 @@ Child::Child(std::vector<u64> seeds, std::optional<Profile> profile, const Child
 
 Child::Child(const History& history, const ChildOptions& options) : seeds_{history.seed} {
   const auto body = [&](int to) {
-    alarm(options.seconds_max);
+    limit(options.seconds_max);
     Player player(history, options.verbose);
     tell(to, history.seed, player.play());
   };
@@ -137,7 +145,7 @@ std::vector<Verdict> Child::take() {
   if (out.size() < seeds_.size() && !failed) {
     Verdict verdict{.seed = seeds_[out.size()]};
     std::string how = "the child ended early";
-    if (WIFSIGNALED(status)) how = WTERMSIG(status) == SIGALRM ? "it hangs" : fmt::format("ended by signal {}", WTERMSIG(status));
+    if (WIFSIGNALED(status)) how = WTERMSIG(status) == SIGPROF ? "it hangs" : fmt::format("ended by signal {}", WTERMSIG(status));
     const std::string words = last_words();
     verdict.played.failure = words.empty() ? how : how + ": " + words;
     verdict.played.failed_at = ~u64{0};

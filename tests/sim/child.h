@@ -14,7 +14,7 @@ namespace brindle::sim {
 
 struct ChildOptions {
   bool verbose = false;
-  unsigned seconds_max = 120;  // for one history
+  unsigned seconds_max = 60;  // of the processor, for one history
 };
 
 /// What one history came to.

@@ -50,7 +50,7 @@ class Drawer {
   History draw() {
     switch (history_.profile) {
       case Profile::nearly_full: history_.pool_size = rng_.between(14, 22) * MiB; break;
-      case Profile::tiny_cache: history_.memory_max = rng_.one_in(2) ? 128 * KiB : 512 * KiB; break;
+      case Profile::tiny_cache: history_.memory_max = rng_.one_in(2) ? 512 * KiB : MiB; break;
       case Profile::aging: return draw_aging();
       default:
         if (rng_.one_in(4)) history_.memory_max = MiB;
@@ -58,13 +58,13 @@ class Drawer {
     }
     lanes_ = profile(Profile::many_lanes) ? rng_.between(4, 8) : rng_.one_in(3) ? 1 : rng_.between(2, 4);
     if (rng_.one_in(8)) lanes_ = 1;
-    const u64 phases = rng_.between(5, 11);
+    const u64 phases = rng_.between(6, 14);
     for (u64 phase = 0; phase < phases; ++phase) {
       if (phase == 0) {
         for (u64 i = rng_.between(1, 3); i > 0; --i) push(create());
         push({.kind = OpKind::settle});
       }
-      const u64 count = rng_.one_in(4) ? rng_.between(30, 60) : rng_.between(4, 24);
+      const u64 count = rng_.one_in(3) ? rng_.between(40, 90) : rng_.between(4, 30);
       storm_ = profile(Profile::deletions) ? !rng_.one_in(3) : rng_.one_in(8);
       for (u64 i = 0; i < count; ++i) push(any());
       push(end(phase + 1 == phases));
@@ -120,11 +120,11 @@ class Drawer {
     const u64 size = size_of(op.name);
     const u64 blocks = size / block_size;
     // Places that are met again, the same ones in every volume: clones write where their origin does.
-    const u64 places = blocks > 4096 ? 40 : 6;
+    const u64 places = blocks > 4096 ? 40 : profile(Profile::many_lanes) ? 3 : 6;
     u64 first = rng_.below(blocks);
     if (blocks > 4096 || !rng_.one_in(3)) {
       Rng place(history_.seed + rng_.below(places));
-      first = (place.next() % blocks + rng_.below(4)) % blocks;
+      first = (place.next() % blocks + rng_.below(profile(Profile::many_lanes) ? 2 : 4)) % blocks;
     }
     const u64 kind = rng_.below(16);
     if (kind < 8) {
@@ -163,6 +163,7 @@ class Drawer {
     }
     op.stamp = ++stamp_;
     op.fua = rng_.one_in(8);
+    op.flag = rng_.one_in(5);
     return op;
   }
 
@@ -176,7 +177,10 @@ class Drawer {
       case 4: op.kind = OpKind::list; break;
       case 5: op.kind = rng_.one_in(3) ? OpKind::scrub : OpKind::list; break;
       case 6: op.kind = rng_.one_in(3) ? OpKind::check : OpKind::extents; break;
-      default: op.kind = OpKind::read; range(op);
+      default:
+        op.kind = OpKind::read;
+        range(op);
+        op.flag = rng_.one_in(5);
     }
     return op;
   }
@@ -312,7 +316,12 @@ class Drawer {
   Op any() {
     const bool faulty = profile(Profile::errors) || profile(Profile::damage);
     if (faulty && rng_.one_in(12)) return fault();
-    if (!faulty && rng_.one_in(120)) return {.kind = OpKind::fault_passing, .stamp = rng_.below(2)};
+    if (!faulty && rng_.one_in(100)) {
+      const u64 kind = rng_.below(4);
+      if (kind == 0) return {.kind = OpKind::fault_stuck};
+      if (kind == 1) return {.kind = OpKind::fault_slow, .length = rng_.between(1, 300) * 1'000'000, .stamp = rng_.between(1, 8)};
+      return {.kind = OpKind::fault_passing, .stamp = rng_.below(2)};
+    }
     const u64 kind = rng_.below(16);
     if (storm_ && rng_.one_in(3)) return command();
     if (kind < 8) return write();
@@ -329,6 +338,7 @@ class Drawer {
     // Most of the time somewhere in the midst; short and long distances alike.
     op.steps = rng_.one_in(5) ? ~u64{0} : rng_.below(u64{1} << rng_.between(2, 12));
     if (op.kind >= OpKind::reopen && rng_.one_in(5)) op.recovery_steps = 1 + rng_.below(u64{1} << rng_.between(1, 8));
+    op.flag = op.kind != OpKind::settle && rng_.one_in(6);
     op.look = op.kind != OpKind::settle || rng_.one_in(2);
     op.count = rng_.one_in(3);
     if (profile(Profile::damage) && rng_.one_in(2)) op.flips = rng_.between(1, 3);
@@ -400,6 +410,7 @@ std::string text(const Op& op) {
     std::string out = fmt::format("{:4}  -- {}", op.index, op_name(op.kind));
     if (op.kind >= OpKind::kill) out += op.steps == ~u64{0} ? ", when all is done" : fmt::format(" after {} steps", op.steps);
     if (op.recovery_steps > 0) out += fmt::format(", the recovery cut short after {} steps", op.recovery_steps);
+    if (op.flag) out += ", opened read-only first";
     if (op.flips > 0) out += fmt::format(", {} bits rot", op.flips);
     return out;
   }
@@ -408,7 +419,7 @@ std::string text(const Op& op) {
   if (!op.names.empty()) out += fmt::format(" {}", fmt::join(op.names, " "));
   switch (op.kind) {
     case OpKind::read: case OpKind::write: case OpKind::zero: case OpKind::discard:
-      out += fmt::format(" {} + {}{}", op.offset, op.length, op.fua ? " fua" : "");
+      out += fmt::format(" {} + {}{}{}", op.offset, op.length, op.fua ? " fua" : "", op.flag ? ", by the handle held" : "");
       break;
     case OpKind::create: case OpKind::resize: case OpKind::grow: out += fmt::format(" {}", op.length); break;
     case OpKind::pause: case OpKind::fault_slow: out += fmt::format(" {} ms", op.length / 1'000'000); break;

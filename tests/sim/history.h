@@ -59,7 +59,8 @@ struct Op {
   u64 length = 0;                  // bytes; of a pause, nanoseconds
   u64 stamp = 0;                   // of what a write writes
   bool fua = false;
-  bool flag = false;               // rollback: discard; remove: with snapshots; protect: on; resize: force
+  bool flag = false;               // rollback: discard; remove: with snapshots; protect: on; resize: force; reads and
+                                   // writes: by the handle that the lane holds; end: opened read-only first
   // of ends of phases
   u64 steps = 0;                   // of the scheduler until the crash
   u64 recovery_steps = 0;          // of the opening that follows, before it is cut short as well; 0: it is not

@@ -47,8 +47,8 @@ Task<void> Player::run_op(Op op) {
 
 /// Nothing is wrong with it that the device or the space does not explain.
 bool Player::excused(const Status& status, const Op& op) {
-  if (status) return op.kind == OpKind::discard;
   const PoolStatus pool = engine_->status();
+  if (status) return op.kind == OpKind::discard && (host_was_full_ || pool.free < pool.size / 2);
   switch (status.code()) {
     case Code::no_space: {
       const bool never_full = op.kind == OpKind::remove || op.kind == OpKind::read || op.kind == OpKind::flush || op.kind == OpKind::discard;
@@ -71,18 +71,35 @@ void Player::result(const Op& op, const Status& status) {
 
 // --- reading and writing --------------------------------------------------------------------------------------------
 
+Result<std::shared_ptr<Handle>> Player::handle_for(Op& op, bool read_only) {
+  if (op.flag) {
+    const auto at = held_.find(op.lane);
+    if (at != held_.end() && (read_only || !at->second.read_only)) {
+      const Object* const object = book_.now().find(at->second.object);
+      op.name = object == nullptr || object->deleted ? "gone" : book_.now().name_of(*object);
+      return at->second.handle;
+    }
+  }
+  const Object* const object = book_.now().named(op.name);
+  auto opened = engine_->open_handle(op.name, read_only);
+  if (!opened) return opened.error();
+  std::shared_ptr<Handle> handle = std::move(opened).value();
+  if (op.flag && object != nullptr) held_[op.lane] = {handle, object->id, read_only};
+  return handle;
+}
+
 Task<void> Player::run_read(Op op) {
+  auto opened = handle_for(op, true);
   const auto expected = book_.expected(op);
   const Object* const object = book_.now().named(op.name);
   const EntryId id = object != nullptr ? object->id : 0;
-  auto opened = engine_->open_handle(op.name, true);
   if (!opened) {
     const Status status = opened.error();
     result(op, status);
     if (!expected || *expected != opened.code()) fail(fmt::format("not opened: {}: {}", text(op), opened.error().message));
     co_return;
   }
-  const std::unique_ptr<Handle> handle = std::move(opened).value();
+  const std::shared_ptr<Handle> handle = std::move(opened).value();
   const auto reading = book_.begin_read(id);
   AlignedBuffer buffer(op.length + block_size);
   const u64 skip = op.index % 3 == 0 ? 8 : 0;
@@ -106,15 +123,16 @@ Task<void> Player::run_read(Op op) {
 }
 
 Task<void> Player::run_write(Op op) {
+  auto opened = handle_for(op, false);
+  if (book_.like_another(op)) co_return;
   const auto ticket = book_.begin(op);
-  auto opened = engine_->open_handle(op.name, false);
   if (!opened) {
     const Status status = opened.error();
     result(op, status);
     book_.end(ticket, status, false);
     co_return;
   }
-  const std::unique_ptr<Handle> handle = std::move(opened).value();
+  const std::shared_ptr<Handle> handle = std::move(opened).value();
   Status status;
   if (op.kind == OpKind::write) {
     AlignedBuffer buffer(op.length + block_size);

@@ -80,13 +80,13 @@ Played Player::play() {
 
 // --- phases ---------------------------------------------------------------------------------------------------------
 
-void Player::begin_epoch(u64 seed) {
+void Player::begin_epoch(u64 seed, bool read_only) {
   runtime_ = std::make_unique<SimRuntime>(seed);
   SimFaults faults;
   faults.bad_blocks = faults_.bad_blocks;
   faults.host_full = faults_.host_full;
   device_ = std::make_unique<SimDevice>(*runtime_, disk_, seed + 1, faults);
-  engine_ = std::make_unique<EngineCore>(*runtime_, *device_, EngineOptions{.create = !made_, .memory_max = history_.memory_max});
+  engine_ = std::make_unique<EngineCore>(*runtime_, *device_, EngineOptions{.create = !made_, .read_only = read_only, .memory_max = history_.memory_max});
   engine_->watch(&book_);
   book_.opening();
 }
@@ -140,7 +140,28 @@ bool Player::open(const Op* end) {
   }
 }
 
+/// Somebody looks at the pool first, and must change nothing.
+void Player::look_read_only(u64 seed) {
+  begin_epoch(seed, true);
+  const auto status = wait(engine_->open());
+  if (!status) return;
+  doing_ = "opened read-only";
+  if (*status) {
+    book_.opened(engine_->last_batch(), damaged_, true);
+    look_at_all();
+    if (!failed()) static_cast<void>(wait(engine_->close()));
+  } else if (!damaged_) {
+    fail("the pool does not open read-only: " + status->error().message);
+  }
+  doing_.clear();
+  if (failed()) return;
+  if (device_->writes() + device_->flushes() > 0) fail("a pool that was opened read-only is written to");
+  abandon();
+}
+
 void Player::abandon() {
+  for (auto& [lane, held] : held_) static_cast<void>(new std::shared_ptr<Handle>(held.handle));  // NOLINT: the dead keep them
+  held_.clear();
   runtime_->drop();
   static_cast<void>(engine_.release());  // NOLINT: its coroutines still point into it
   static_cast<void>(device_.release());
@@ -163,6 +184,7 @@ void Player::crash(bool power) {
 }
 
 void Player::close() {
+  held_.clear();
   const bool latched = !engine_->status().writable;
   const u64 acked = book_.acknowledged();
   const auto status = wait(engine_->close());
@@ -219,6 +241,8 @@ void Player::play_phase(const Phase& phase) {
       rot(disk_, rot_);
       damaged_ = true;
     }
+    if (end.flag) look_read_only(end.seed + 4);
+    if (failed()) return;
     begin_epoch(end.seed + 3);
     if (!open(&end)) return;
   }

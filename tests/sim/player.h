@@ -39,8 +39,9 @@ class Player {
 
   // player.cc: phases, crashes, openings
   void play_phase(const Phase& phase);
-  void begin_epoch(u64 seed);
+  void begin_epoch(u64 seed, bool read_only = false);
   bool open(const Op* end);
+  void look_read_only(u64 seed);
   void close();
   void crash(bool power);
   void abandon();
@@ -72,6 +73,8 @@ class Player {
   void verify_image();
 
   // lanes.cc: one operation each
+  /// A handle for the operation: a new one, or the one that its lane holds; the operation is then about what that is open on.
+  Result<std::shared_ptr<Handle>> handle_for(Op& op, bool read_only);
   Task<void> run_lane(std::vector<Op> ops);
   Task<void> run_op(Op op);
   Task<void> run_read(Op op);
@@ -97,6 +100,13 @@ class Player {
   std::unique_ptr<SimRuntime> runtime_;
   std::unique_ptr<SimDevice> device_;
   std::unique_ptr<EngineCore> engine_;
+  /// A handle that stays open over many operations, whatever becomes of the volume's name.
+  struct Held {
+    std::shared_ptr<Handle> handle;
+    EntryId object = 0;
+    bool read_only = false;
+  };
+  std::map<u64, Held> held_;      // by lane
   Rng rot_{1};
   bool made_ = false;
   bool damaged_ = false;          // detection is all that is fair
