@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import subprocess
 
 from peers import SERVER_CORE, Failed
@@ -45,6 +46,10 @@ class Engine:
             os.unlink(self.path)
 
     def _answer(self, line):
+        ready, _, _ = select.select([self.process.stdout], [], [], max(1, self.bench.seconds_left()))
+        if not ready:
+            self.process.kill()
+            raise Failed(f"{self.name}: {line}: no time was left for it")
         answer = self.process.stdout.readline()
         if not answer:
             self.process.wait()

@@ -10,14 +10,16 @@ from peers import CLIENT_CORE, SERVER_CORE, Failed
 
 
 class Load:
-    def __init__(self, peers, programs, ms, warm_ms, record):
-        self.peers, self.programs, self.ms, self.warm_ms, self.record = peers, programs, ms, warm_ms, record
+    def __init__(self, bench):
+        self.bench, self.peers, self.programs, self.record = bench, bench.peers, bench.programs, bench.record
+        self.ms, self.warm_ms = bench.ms, bench.warm_ms
 
     def _run(self, command, who, timeout):
+        timeout = max(1, min(timeout, self.bench.seconds_left()))
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
         except subprocess.TimeoutExpired:
-            raise Failed(f"{who}: no end after {timeout} s") from None
+            raise Failed(f"{who}: no end after {timeout:.0f} s") from None
         if done.returncode != 0:
             raise Failed(f"{who}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout

@@ -9,6 +9,7 @@ alone (the others stay in the report, without a value). Writes DIR/report.json, 
 import argparse
 import os
 import shutil
+import signal
 import sys
 import time
 import traceback
@@ -38,8 +39,8 @@ class Bench:
         self.goals = Goals()
         self.runs, self.commands, self.tables = [], {}, {}
         self.peers = Peers(programs, work, self.size_mib)
-        self.load = Load(self.peers, programs, self.ms, self.warm_ms, self.record)
         self.began = time.monotonic()
+        self.load = Load(self)
 
     def record(self, what, command, result):
         self.runs.append({"what": what, "at_s": round(time.monotonic() - self.began, 2), **result})
@@ -49,8 +50,11 @@ class Bench:
     def record_command(self, command):
         self.commands.setdefault(command.split(" --")[0] + f" ({len(self.commands)})", command)
 
+    def seconds_left(self):
+        return QUICK_SECONDS - (time.monotonic() - self.began) if self.quick else 24 * 3600
+
     def out_of_time(self):
-        return self.quick and time.monotonic() - self.began > QUICK_SECONDS
+        return self.seconds_left() <= 0
 
     def disk_brindle(self):
         """The daemon on disk, its pool written more than once, so that neither zero-filling nor a fresh file is measured."""
@@ -121,6 +125,8 @@ def main():
     if unknown:
         parser.error(f"no such question: {', '.join(unknown)} (--list tells which there are)")
 
+    # An end by a signal is an end in order too: the servers go, and their files.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: ended by a signal"))
     programs = find_programs(options.programs)
     work = os.path.join(options.out, "work")
     shutil.rmtree(work, ignore_errors=True)
