@@ -3,6 +3,7 @@
 // Holds:  1. A child process plays one seed of one plant; the seeds of each plant begin at the same one. So `in N seeds`
 //            says how many seeds it took, with luck for none.
 //         2. Only how the child ends counts: it exits with 1, is ended by a signal, or does not end at all.
+//         3. A seed that found something is played again with nothing planted, and must then be clean.
 // Caller: `./dev sim --canaries`. Only a build with -DBRINDLE_PLANTED=ON has it.
 #include <fcntl.h>
 #include <poll.h>
@@ -19,6 +20,7 @@
 #include <deque>
 #include <list>
 #include <map>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -32,10 +34,60 @@ namespace {
 using namespace brindle;
 using Clock = std::chrono::steady_clock;
 
-/// The detector: a command that plays `seeds` seeds from `seed` on, and exits with something else than 0 when one of them
-/// fails. The planted bug comes with the environment, so that any program of this build will do.
-std::vector<std::string> detector(const std::string& folder, u64 seed, u64 seeds) {
-  return {folder + "/sim", "--jobs", "1", "--no-shrink", "--seed", std::to_string(seed), "--seeds", std::to_string(seeds)};
+/// The detector: a command that plays one seed and exits with 1 when it fails. The planted bug comes with the environment,
+/// so that any program of this build will do.
+std::vector<std::string> detector(const std::string& folder, std::string_view profile, u64 seed) {
+  std::vector<std::string> words{folder + "/sim", "--jobs", "1",      "--no-shrink",
+                                 "--seeds",       "1",      "--seed", std::to_string(seed)};
+  if (!profile.empty()) words.insert(words.end(), {"--profile", std::string(profile)});
+  return words;
+}
+
+/// Where to look for what only one kind of trouble can show. The others are looked for in whatever each seed draws.
+struct Where {
+  Plant plant;
+  std::string_view profile;
+};
+constexpr Where where[] = {
+    {Plant::flush_error_ignored, "errors"},
+    {Plant::write_error_ignored, "errors"},
+    {Plant::flush_error_forgotten, "errors"},
+    {Plant::any_order, "errors"},
+    {Plant::batch_unchecked, "damage"},
+    {Plant::page_unchecked, "damage"},
+    {Plant::table_unchecked, "damage"},
+    {Plant::block_unchecked, "damage"},
+    {Plant::no_rescan, "plain"},
+    {Plant::no_rescan_dying, "deletions"},
+    {Plant::no_grandchild, "nearly-full"},
+    {Plant::cursor_outside, "deletions"},
+    {Plant::collapse_two, "deletions"},
+    {Plant::rollback_size, "deletions"},
+    {Plant::shrink_keeps, "deletions"},
+    {Plant::rollback_free, "deletions"},
+    {Plant::bitmap_ignored, "deletions"},
+    {Plant::no_bitmap, "deletions"},
+    {Plant::bitmap_unsaved, "deletions"},
+    {Plant::reuse_at_once, "nearly-full"},
+    {Plant::reuse_at_seal, "nearly-full"},
+    {Plant::readers_ignored, "nearly-full"},
+    {Plant::source_freed, "nearly-full"},
+    {Plant::compact_young, "nearly-full"},
+    {Plant::log_freed, "nearly-full"},
+    {Plant::no_reserve, "nearly-full"},
+    {Plant::debt_kept, "many-lanes"},
+    {Plant::flush_covers_more, "tiny-cache"},
+    {Plant::write_past_end, "many-lanes"},
+    {Plant::read_in_pieces, "many-lanes"},
+    {Plant::successor_unnamed, "aging"},
+    {Plant::checkpoint_first, "plain"},
+    {Plant::lost_write, "many-lanes"},
+};
+
+std::string_view profile_of(Plant plant) {
+  const auto at =
+      std::find_if(std::begin(where), std::end(where), [&](const Where& one) { return one.plant == plant; });
+  return at == std::end(where) ? std::string_view() : at->profile;
 }
 
 // A seed takes a fraction of a second; one that takes so much longer will never end.
@@ -44,8 +96,8 @@ constexpr size_t output_max = 64 * KiB;  // of a child, from its front
 
 struct Options {
   u64 seed = 1;
-  u64 seeds = 100;       // for each plant, until it counts as missed
-  u64 clean_seeds = 30;  // without any
+  u64 seeds = 150;       // for each plant, until it counts as missed
+  u64 clean_seeds = 16;  // without any, first
   u64 jobs = std::max(1U, std::thread::hardware_concurrency());
   bool list = false;
   std::string plant;  // only this one
@@ -53,6 +105,8 @@ struct Options {
 
 struct Canary {
   std::string name;  // empty: none is planted
+  std::string_view profile;
+  u64 first = 1;  // seed
   u64 tried = 0;
   bool found = false;
   u64 found_in = 0;  // seeds that it took
@@ -69,38 +123,43 @@ struct Child {
   std::string said;
 };
 
-/// The first line that tells what was seen, and what kind of oracle that was.
+/// What the simulator says of a failure, and what kind of oracle that was.
 std::string told_by(const std::string& said, int status, bool hung) {
   struct Kind {
     std::string_view mark;
     std::string_view oracle;
   };
-  // In the order of their authority: a broken promise of the program to itself ends it before anybody else can look.
   static constexpr Kind kinds[] = {
       {"a promise of the program to itself is broken: ", "CHECK"},
-      {"the verifier: ", "verifier"},
-      {"an acknowledged write is lost", "model"},
-      {"a write is torn", "model"},
-      {"no state that it ever had", "prefix"},
-      {"blocks that are live", "account"},
-      {"blocks are left", "account"},
-      {"reclaiming", "account"},
-      {"what deleting would free", "account"},
-      {"everything waits", "hang"},
-      {"Failure\n", "model"},
+      {"the verifier", "verifier"},
+      {"blocks are live", "account"},
+      {"bytes are used", "account"},
+      {"being reclaimed", "account"},
+      {"would free", "account"},
+      {"batches are lost", "durability"},
+      {"is replayed", "durability"},
+      {"it hangs", "hang"},
+      {"nothing will ever wake it", "hang"},
   };
-  if (hung) return "hang";
-  for (const Kind& kind : kinds) {
-    const size_t at = said.find(kind.mark);
-    if (at == std::string::npos) continue;
-    const bool behind = kind.mark.ends_with('\n') || kind.mark.ends_with(": ");
-    const size_t from = behind ? at + kind.mark.size() : at;
-    std::string line = said.substr(from, said.find('\n', from) - from);
-    if (line.size() > 70) line = line.substr(0, 67) + "...";
-    return fmt::format("{}: {}", kind.oracle, line);
+  constexpr size_t shown_max = 90;
+  if (hung) return "hang: it does not end";
+  const std::string_view before = " failed: ";
+  const size_t at = said.find(before);
+  if (at == std::string::npos) {
+    return WIFSIGNALED(status) ? fmt::format("signal {}", WTERMSIG(status))
+                               : fmt::format("exit {}", WEXITSTATUS(status));
   }
-  if (WIFSIGNALED(status)) return fmt::format("signal {}", WTERMSIG(status));
-  return fmt::format("exit {}", WEXITSTATUS(status));
+  std::string line = said.substr(at + before.size(), said.find('\n', at) - at - before.size());
+  std::string_view oracle = "model";
+  for (const Kind& kind : kinds) {
+    const size_t mark = line.find(kind.mark);
+    if (mark == std::string::npos) continue;
+    oracle = kind.oracle;
+    if (oracle == "CHECK") line = line.substr(mark + kind.mark.size());
+    break;
+  }
+  if (line.size() > shown_max) line = line.substr(0, shown_max - 3) + "...";
+  return fmt::format("{}: {}", oracle, line);
 }
 
 class Runner {
@@ -129,7 +188,7 @@ class Runner {
     Child child{&canary, ++canary.tried, -1, -1, Clock::now(), {}};
     int pipe_ends[2];
     if (pipe2(pipe_ends, O_CLOEXEC) != 0) fail("pipe2");
-    std::vector<std::string> words = detector(folder_, options_.seed + child.number - 1, 1);
+    std::vector<std::string> words = detector(folder_, canary.profile, canary.first + child.number - 1);
     std::vector<char*> arguments;
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
@@ -233,6 +292,18 @@ bool parse(int argc, char** argv, Options& out) {
   return out.jobs > 0 && out.seeds > 0;
 }
 
+/// Nothing was planted, so nothing may be found.
+bool clean(const std::vector<Canary>& controls) {
+  bool is_clean = true;
+  for (const Canary& control : controls) {
+    if (!control.found) continue;
+    is_clean = false;
+    fmt::print("with nothing planted, seed {} {} fails all the same: {}\n", control.first + control.found_in - 1,
+               control.profile, control.by);
+  }
+  return is_clean;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -253,31 +324,40 @@ int main(int argc, char** argv) {
   Runner runner(options, slash == std::string::npos ? "." : self.substr(0, slash));
   const auto began = Clock::now();
 
-  std::vector<Canary> none(1);
+  std::vector<Canary> none(1, Canary{.first = options.seed});
   runner.run(none, options.clean_seeds);
-  if (none.front().found) {
-    fmt::print("with nothing planted, seed {} fails all the same: {}\n", options.seed + none.front().found_in - 1,
-               none.front().by);
-    return 1;
-  }
+  if (!clean(none)) return 1;
   fmt::print("{:22} clean in {} seeds\n", "(none)", options.clean_seeds);
   std::fflush(stdout);
 
   std::vector<Canary> canaries;
   for (const PlantInfo& info : plants()) {
-    if (options.plant.empty() || options.plant == info.name) canaries.push_back({.name = std::string(info.name)});
+    if (!options.plant.empty() && options.plant != info.name) continue;
+    canaries.push_back({.name = std::string(info.name), .profile = profile_of(info.plant), .first = options.seed});
   }
   runner.run(canaries, options.seeds);
+  std::vector<Canary> again;
+  std::set<std::pair<std::string_view, u64>> played;
+  for (const Canary& canary : canaries) {
+    const u64 seed = canary.first + canary.found_in - 1;
+    const bool known = canary.profile.empty() && canary.found_in <= options.clean_seeds;
+    if (!canary.found || known || !played.emplace(canary.profile, seed).second) continue;
+    again.push_back({.profile = canary.profile, .first = seed});
+  }
+  runner.run(again, 1);
   u64 found = 0;
   for (const Canary& canary : canaries) {
     found += canary.found ? 1 : 0;
     if (canary.found) {
-      fmt::print("{:22} in {:3} seeds {:5.1f} s  {}\n", canary.name, canary.found_in, canary.seconds, canary.by);
+      fmt::print("{:22} {:11} in {:3} seeds {:5.1f} s  {}\n", canary.name, canary.profile, canary.found_in,
+                 canary.seconds, canary.by);
     } else {
-      fmt::print("{:22} MISSED in {} seeds, {:.1f} s\n", canary.name, canary.tried, canary.seconds);
+      fmt::print("{:22} {:11} MISSED in {} seeds, {:.1f} s\n", canary.name, canary.profile, canary.tried,
+                 canary.seconds);
     }
   }
+  const bool sound = clean(again);
   fmt::print("{:.1f} s\n", std::chrono::duration<double>(Clock::now() - began).count());
   fmt::print("{} planted, {} found\n", canaries.size(), found);
-  return found == canaries.size() ? 0 : 1;
+  return sound && found == canaries.size() ? 0 : 1;
 }

@@ -70,14 +70,8 @@ inline bool cause(const Op& op, SimDisk& disk, SimFaults& faults) {
   }
 }
 
-/// Flips a bit of a block that holds something.
-inline void rot(SimDisk& disk, Rng& rng) {
-  if (disk.blocks.empty()) return;
-  auto at = disk.blocks.begin();
-  std::advance(at, rng.below(disk.blocks.size()));
-  if (at->second.empty()) return;
-  at->second[rng.below(block_size)] ^= std::byte{1} << rng.below(8);
-  disk.cached.erase(at->first);
-}
+/// Flips a bit of a superblock, a table, a page, a batch or anything else that holds something: the kind is drawn first,
+/// since nearly all of a disk is data.
+void rot(SimDisk& disk, Rng& rng);
 
 }  // namespace brindle::sim

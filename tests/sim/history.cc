@@ -49,7 +49,11 @@ class Drawer {
 
   History draw() {
     switch (history_.profile) {
-      case Profile::nearly_full: history_.pool_size = rng_.between(14, 22) * MiB; break;
+      case Profile::nearly_full: history_.pool_size = rng_.between(12, 16) * MiB; break;
+      case Profile::deletions:
+        // Pages come and go, so that walks wait for them and checkpoints begin amid walks.
+        if (!rng_.one_in(3)) history_.memory_max = 512 * KiB;
+        break;
       case Profile::tiny_cache: history_.memory_max = rng_.one_in(2) ? 512 * KiB : MiB; break;
       case Profile::aging: return draw_aging();
       default:
@@ -63,6 +67,7 @@ class Drawer {
       if (phase == 0) {
         for (u64 i = rng_.between(1, 3); i > 0; --i) push(create());
         push({.kind = OpKind::settle});
+        if (profile(Profile::nearly_full)) fill();
       }
       const u64 count = rng_.one_in(3) ? rng_.between(40, 90) : rng_.between(4, 30);
       storm_ = profile(Profile::deletions) ? !rng_.one_in(3) : rng_.one_in(8);
@@ -80,6 +85,24 @@ class Drawer {
     op.seed = Rng(history_.seed * 1'000'003 + op.index).next();
     if (!ends_phase(op.kind)) op.lane = lanes_ == 1 ? 0 : rng_.below(lanes_);
     history_.ops.push_back(std::move(op));
+  }
+
+  /// Most of what a small pool can hold, so that what follows meets its limit.
+  void fill() {
+    const u64 room = history_.pool_size - 5 * MiB;
+    const Op make{.kind = OpKind::create, .name = fmt::format("v{}", ++made_), .length = room};
+    volumes_[make.name] = Volume{room, {}, 0, false};
+    push(make);
+    push({.kind = OpKind::settle});
+    const u64 end = room / 100 * rng_.between(60, 95);
+    for (u64 at = 0; at < end; at += part_bytes) {
+      push({.kind = OpKind::write,
+            .name = make.name,
+            .offset = at,
+            .length = std::min(part_bytes, end - at),
+            .stamp = ++stamp_});
+    }
+    push({.kind = OpKind::settle, .count = true});
   }
 
   // --- names
@@ -109,6 +132,8 @@ class Drawer {
   }
   u64 draw_size() {
     if (profile(Profile::tiny_cache) && !rng_.one_in(5)) return rng_.one_in(2) ? 64 * GiB : TiB;
+    // Walks of many leaves.
+    if (profile(Profile::deletions) && rng_.one_in(2)) return rng_.one_in(2) ? GiB : 64 * GiB;
     if (rng_.one_in(12)) return rng_.one_in(2) ? GiB : 8 * TiB;
     if (rng_.one_in(6)) return rng_.between(1, 12) * block_size;
     return rng_.between(1, blocks_max) * block_size;
@@ -144,6 +169,8 @@ class Drawer {
       op.offset = first * block_size + (rng_.one_in(2) ? 0 : rng_.below(block_size));
       op.length = rng_.between(part_bytes, 3 * part_bytes);
     }
+    // A pool gets full by long writes.
+    if (profile(Profile::nearly_full) && rng_.one_in(2)) op.length = rng_.between(20 * KiB, part_bytes);
     if (rng_.one_in(200)) return;  // beyond the end, perhaps
     op.offset = std::min(op.offset, size - 1);
     op.length = std::min(op.length, size - op.offset);
@@ -209,6 +236,7 @@ class Drawer {
     const auto there = list(true, false);
     u64 kind = rng_.below(20);
     if (storm_ && rng_.one_in(2)) kind = rng_.one_in(3) ? 8 : rng_.one_in(4) ? 10 : 19;
+    if (storm_ && rng_.one_in(10)) kind = 13;
     if (there.empty()) kind = 0;
     if (many && kind < 10) kind = 19;
     if (kind <= 1) return create();
@@ -287,6 +315,8 @@ class Drawer {
   }
 
   Op upkeep() {
+    // A check begins a checkpoint, whatever walks are under way.
+    if (profile(Profile::deletions) && rng_.one_in(2)) return {.kind = OpKind::check};
     switch (rng_.below(8)) {
       case 0: case 1: case 2: return {.kind = OpKind::sync};
       case 3: case 4: return {.kind = OpKind::pause, .length = rng_.below(400) * 1'000'000};
