@@ -84,7 +84,7 @@ Result<std::shared_ptr<Handle>> Player::handle_for(Op& op, bool read_only) {
   auto opened = engine_->open_handle(op.name, read_only);
   if (!opened) return opened.error();
   std::shared_ptr<Handle> handle = std::move(opened).value();
-  if (op.flag && object != nullptr) held_[op.lane] = {handle, object->id, read_only};
+  if (op.flag && object != nullptr) held_[op.lane] = {handle, object->id, handle->read_only()};
   return handle;
 }
 
