@@ -17,7 +17,9 @@ namespace {
 class FileLock : public testing::Test {
  protected:
   FileLock() : path_(std::filesystem::temp_directory_path() / ("brindle-lock-" + std::to_string(getpid()))) {
-    reactor_ = std::move(*Reactor::create({}));
+    auto reactor = Reactor::create({});
+    EXPECT_TRUE(reactor.ok());
+    reactor_ = std::move(reactor).value();
     EXPECT_TRUE(FileDevice::open(*reactor_, path_, {.create = true, .size_max = MiB}).ok());
   }
   ~FileLock() override { std::filesystem::remove(path_); }
