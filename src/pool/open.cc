@@ -26,6 +26,11 @@ Task<Status> Pool::open() {
     if (auto status = co_await format(); !status) co_return status;
   }
   if (auto status = co_await load_superblock(); !status) co_return status;
+  // After a kill the superblock may be in the host's cache alone. What it lets go of is used again from here on, so it must not be
+  // possible any more to come back to the one before.
+  if (!options_.read_only) {
+    if (auto status = co_await device_.flush(); !status) co_return status;
+  }
   // The pool's own limit counts, not what today's caller would give a new one; a block device keeps to its size.
   if (device_.size_max() < superblock_.size_max) static_cast<void>(device_.set_size_max(superblock_.size_max).ok());
   space_ = Space(superblock_.chunk_size);
