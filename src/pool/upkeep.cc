@@ -78,8 +78,11 @@ Task<void> Pool::run_upkeep() {
       punch_due_ = false;
       for (u64 chunk : space_.punchable(filled_kept)) {
         if (stopping_ || touched_) break;
-        space_.punched(chunk);
-        const Status status = co_await device_.punch(space_.chunk_offset(chunk), space_.chunk_size());
+        // Nothing is filled meanwhile: a chunk that is filled and written again must not meet a punch that is still under way.
+        co_await filling_.acquire();
+        Status status;
+        if (space_.punched(chunk)) status = co_await device_.punch(space_.chunk_offset(chunk), space_.chunk_size());
+        filling_.release();
         if (!status) break;  // a host that cannot take chunks back costs space, nothing else
       }
     }
