@@ -1,22 +1,22 @@
 // lean_client.cc: an NBD client that costs little: it sends and receives in batches and can poll, so that fast servers can be
 // told apart where other clients are the limit.
 //
-// lean_client (--unix PATH | --tcp HOST:PORT) [--export NAME] [--rw read|write|flush] [--depth N] [--block BYTES]
-//             [--seconds S] [--area BYTES] [--sequential] [--sleep]
+// lean_client (--unix PATH | --tcp HOST:PORT) [--export NAME] [--rw read|write|mixed|flush] [--depth N] [--block BYTES]
+//             [--ms MS] [--warm-ms MS] [--area BYTES] [--pattern random|sequential|spread|dense] [--seed N]
+//             [--reads PERCENT] [--flush-every N] [--fua] [--once] [--json] [--sleep]
 //
-// Prints requests a second and the latency's p50 and p99. `flush`: each write is followed by a flush, at depth 1.
-// It polls its socket, as the measured server does, unless --sleep.
+// `mixed`: so many percent of reads (50). `--flush-every N`: a flush follows every N writes, as a request of its own.
+// `flush` is short for `write --flush-every 1` at depth 1. `--once`: ends when the pattern has been everywhere once.
+// It polls its socket, as the measured server does, unless --sleep. Flushes are not counted as requests.
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -24,12 +24,14 @@
 #include <string>
 #include <vector>
 
-#include "base/rng.h"
+#include "measure.h"
+#include "pattern.h"
 #include "serve/nbd/protocol.h"
 
 namespace {
 
 using namespace brindle;
+using namespace brindle::bench;
 using namespace brindle::nbd;
 
 [[noreturn]] void fail(const std::string& message) {
@@ -37,31 +39,37 @@ using namespace brindle::nbd;
   std::exit(1);
 }
 
-u64 now_ns() {
-  return static_cast<u64>(std::chrono::steady_clock::now().time_since_epoch().count());
-}
-
 struct Options {
-  std::string unix_path, tcp, name, rw = "write";
-  u64 depth = 1, block = 4096, seconds = 3, area = 0;
-  bool sequential = false, sleep = false;
+  std::string unix_path, tcp, name, rw = "write", pattern = "random";
+  u64 depth = 1, block = block_size, ms = 3000, warm_ms = 300, area = 0, seed = 0, reads = 50, flush_every = 0;
+  bool sleep = false, fua = false, once = false, json = false;
 };
 
 Options parse(int count, char** words) {
   Options options;
-  std::map<std::string, std::string*> texts{
-      {"--unix", &options.unix_path}, {"--tcp", &options.tcp}, {"--export", &options.name}, {"--rw", &options.rw}};
-  std::map<std::string, u64*> numbers{
-      {"--depth", &options.depth}, {"--block", &options.block}, {"--seconds", &options.seconds}, {"--area", &options.area}};
+  const std::map<std::string, std::string*> texts{{"--unix", &options.unix_path},
+                                                  {"--tcp", &options.tcp},
+                                                  {"--export", &options.name},
+                                                  {"--rw", &options.rw},
+                                                  {"--pattern", &options.pattern}};
+  const std::map<std::string, u64*> numbers{{"--depth", &options.depth}, {"--block", &options.block},
+                                            {"--ms", &options.ms},       {"--warm-ms", &options.warm_ms},
+                                            {"--area", &options.area},   {"--seed", &options.seed},
+                                            {"--reads", &options.reads}, {"--flush-every", &options.flush_every}};
+  const std::map<std::string, bool*> flags{
+      {"--sleep", &options.sleep}, {"--fua", &options.fua}, {"--once", &options.once}, {"--json", &options.json}};
   for (int i = 1; i < count; ++i) {
     const std::string word = words[i];
-    if (word == "--sequential") options.sequential = true;
-    else if (word == "--sleep") options.sleep = true;
-    else if (i + 1 == count) fail(word + " needs a value");
-    else if (texts.count(word) != 0) *texts[word] = words[++i];
-    else if (numbers.count(word) != 0) *numbers[word] = std::strtoull(words[++i], nullptr, 10);
+    if (flags.count(word) != 0) *flags.at(word) = true;
+    else if (i + 1 == count) fail(word + " needs a value, or is no option");
+    else if (texts.count(word) != 0) *texts.at(word) = words[++i];
+    else if (numbers.count(word) != 0) *numbers.at(word) = std::strtoull(words[++i], nullptr, 10);
     else fail("no such option: " + word);
   }
+  if (options.rw == "flush") options.flush_every = options.depth = 1;
+  if (options.rw != "mixed") options.reads = options.rw == "read" ? 100 : 0;
+  if (!parse_pattern(options.pattern)) fail("no such pattern: " + options.pattern);
+  if (options.seed == 0) options.seed = now_ns();
   return options;
 }
 
@@ -113,69 +121,98 @@ class Client {
   Client(const Options& options, int fd, u64 size)
       : options_(options),
         fd_(fd),
-        blocks_((options.area != 0 ? std::min(options.area, size) : size) / options.block),
-        rng_(now_ns()),
-        begun_(options.depth),
+        units_((options.area != 0 ? std::min(options.area, size) : size) / options.block),
+        places_(*parse_pattern(options.pattern), units_ * options.block, options.block, options.seed),
+        rng_(options.seed),
+        under_way_(options.depth),
         payload_(options.block),
         inbox_(4 * MiB) {
+    if (options.once && options.pattern == "spread") units_ /= std::max<u64>(1, 64 * KiB / options.block);
+    if (units_ == 0) fail("the export is smaller than a request");
     for (auto& byte : payload_) byte = static_cast<std::byte>(rng_.next());
     for (u64 i = 0; i < options.depth; ++i) idle_.push_back(i);
   }
 
   void run() {
     const u64 from = now_ns();
-    const u64 until = from + options_.seconds * 1'000'000'000;
-    const u64 warm_until = from + 300'000'000;
-    u64 measured_from = 0;
-    while (now_ns() < until) {
-      if (measured_from == 0 && now_ns() > warm_until) {
-        measured_from = now_ns();
-        latencies_.clear();
+    const u64 until = from + options_.ms * 1'000'000;
+    const u64 warm_until = from + options_.warm_ms * 1'000'000;
+    bool measuring = options_.warm_ms == 0;
+    measure_.begin(from);
+    while (now_ns() < until && !(finished() && idle_.size() == options_.depth)) {
+      if (!measuring && now_ns() > warm_until) {
+        measuring = true;
+        measure_.begin(now_ns());
       }
       begin();
       receive();
     }
-    const double seconds = static_cast<double>(now_ns() - measured_from) / 1e9;
-    std::sort(latencies_.begin(), latencies_.end());
-    if (latencies_.empty()) fail("nothing was answered");
-    const auto at = [&](double part) {
-      return static_cast<double>(latencies_[static_cast<size_t>(part * static_cast<double>(latencies_.size() - 1))]) / 1e3;
-    };
-    std::printf("%s depth %llu block %llu: %.0f/s, p50 %.1f us, p99 %.1f us\n", options_.rw.c_str(),
-                static_cast<unsigned long long>(options_.depth), static_cast<unsigned long long>(options_.block),
-                static_cast<double>(latencies_.size()) / seconds, at(0.5), at(0.99));
+    measure_.end(now_ns());
+    if (!measuring || measure_.count() == 0) fail("nothing was answered in time");
+    if (options_.json) {
+      std::printf("{\"rw\": \"%s\", \"depth\": %llu, \"block\": %llu, %s}\n", options_.rw.c_str(),
+                  static_cast<unsigned long long>(options_.depth), static_cast<unsigned long long>(options_.block),
+                  measure_.json().c_str());
+    } else {
+      std::printf("%s depth %llu block %llu: %.0f/s, p50 %.1f us, p99 %.1f us, p99.9 %.1f us\n", options_.rw.c_str(),
+                  static_cast<unsigned long long>(options_.depth), static_cast<unsigned long long>(options_.block),
+                  measure_.per_second(), measure_.at(0.5), measure_.at(0.99), measure_.at(0.999));
+    }
   }
 
  private:
+  struct Place {
+    u64 begun = 0;
+    Command command = Command::write;
+  };
+
+  bool finished() const { return options_.once && begun_ >= units_; }
+
+  Command next_command() {
+    if (flush_due_) {
+      flush_due_ = false;
+      return Command::flush;
+    }
+    if (options_.reads == 100 || (options_.reads > 0 && rng_.below(100) < options_.reads)) return Command::read;
+    if (options_.flush_every > 0 && ++writes_ % options_.flush_every == 0) flush_due_ = true;
+    return Command::write;
+  }
+
   /// Sends a request on every idle place.
   void begin() {
-    if (idle_.empty()) return;
+    if (idle_.empty() || finished()) return;
     heads_.resize(idle_.size() * request_bytes);
     vectors_.clear();
     const u64 now = now_ns();
     std::byte* to = heads_.data();
-    for (const u64 place : idle_) {
-      const bool flush = options_.rw == "flush" && (flips_++ % 2) == 1;
-      const bool reads = options_.rw == "read";
-      const u64 block = options_.sequential ? next_++ % blocks_ : rng_.below(blocks_);
+    while (!idle_.empty() && !finished()) {
+      const u64 place = idle_.back();
+      idle_.pop_back();
+      const Command command = next_command();
+      const bool flush = command == Command::flush;
+      if (!flush) ++begun_;
       std::byte* const head = to;
       to = put(to, request_magic);
-      to = put(to, u16{0});
-      to = put(to, static_cast<u16>(flush ? Command::flush : reads ? Command::read : Command::write));
+      to = put(to, options_.fua && command == Command::write ? flag_fua : u16{0});
+      to = put(to, static_cast<u16>(command));
       to = put(to, place);
-      to = put(to, flush ? u64{0} : block * options_.block);
+      to = put(to, flush ? u64{0} : places_.next() * options_.block);
       to = put(to, flush ? u32{0} : static_cast<u32>(options_.block));
       vectors_.push_back({head, request_bytes});
-      if (!reads && !flush) vectors_.push_back({payload_.data(), payload_.size()});
-      begun_[place] = now;
+      if (command == Command::write) vectors_.push_back({payload_.data(), payload_.size()});
+      under_way_[place] = {now, command};
     }
-    idle_.clear();
     size_t first = 0;
     while (first < vectors_.size()) {
       msghdr message{};
       message.msg_iov = vectors_.data() + first;
       message.msg_iovlen = std::min<size_t>(vectors_.size() - first, 1024);
-      const ssize_t sent = sendmsg(fd_, &message, MSG_NOSIGNAL);
+      // Without blocking, since a server whose replies nobody takes may stop reading.
+      const ssize_t sent = sendmsg(fd_, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (sent < 0 && errno == EAGAIN) {
+        take();
+        continue;
+      }
       if (sent < 0) fail("the server hung up");
       auto left = static_cast<size_t>(sent);
       while (first < vectors_.size() && left >= vectors_[first].iov_len) left -= vectors_[first++].iov_len;
@@ -186,23 +223,37 @@ class Client {
     }
   }
 
+  /// Brings what the socket holds into the inbox. False: it holds nothing.
+  bool take() {
+    if (held_ == inbox_.size()) return false;
+    const ssize_t got = recv(fd_, inbox_.data() + held_, inbox_.size() - held_, MSG_DONTWAIT);
+    if (got < 0 && errno == EAGAIN) return false;
+    if (got <= 0) fail("the server hung up");
+    held_ += static_cast<u64>(got);
+    return true;
+  }
+
   void receive() {
-    for (;;) {
-      const ssize_t got = recv(fd_, inbox_.data() + held_, inbox_.size() - held_, options_.sleep ? 0 : MSG_DONTWAIT);
-      if (got < 0 && errno == EAGAIN) continue;
+    if (options_.sleep) {
+      const ssize_t got = recv(fd_, inbox_.data() + held_, inbox_.size() - held_, 0);
       if (got <= 0) fail("the server hung up");
       held_ += static_cast<u64>(got);
-      break;
+    } else {
+      while (!take()) {
+      }
     }
     const u64 now = now_ns();
-    const u64 size = simple_reply_bytes + (options_.rw == "read" ? options_.block : 0);
     u64 at = 0;
-    for (; held_ - at >= size; at += size) {
+    while (held_ - at >= simple_reply_bytes) {
       if (get<u32>(inbox_.data() + at) != simple_reply_magic) fail("not a reply");
       if (get<u32>(inbox_.data() + at + 4) != 0) fail("an error: " + std::to_string(get<u32>(inbox_.data() + at + 4)));
       const u64 place = get<u64>(inbox_.data() + at + 8);
-      latencies_.push_back(now - begun_[place]);
+      const Place& done = under_way_[place];
+      const u64 size = simple_reply_bytes + (done.command == Command::read ? options_.block : 0);
+      if (held_ - at < size) break;
+      if (done.command != Command::flush) measure_.add(now - done.begun);
       idle_.push_back(place);
+      at += size;
     }
     std::memmove(inbox_.data(), inbox_.data() + at, held_ - at);
     held_ -= at;
@@ -210,18 +261,20 @@ class Client {
 
   Options options_;
   int fd_;
-  u64 blocks_;
+  u64 units_;
+  Places places_;
   Rng rng_;
-  std::vector<u64> begun_;
+  std::vector<Place> under_way_;
   std::vector<u64> idle_;
-  std::vector<u64> latencies_;
+  Measure measure_;
   std::vector<std::byte> payload_;
   std::vector<std::byte> heads_;
   std::vector<iovec> vectors_;
   std::vector<std::byte> inbox_;
   u64 held_ = 0;
-  u64 next_ = 0;
-  u64 flips_ = 0;
+  u64 begun_ = 0;
+  u64 writes_ = 0;
+  bool flush_due_ = false;
 };
 
 }  // namespace

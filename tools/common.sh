@@ -44,6 +44,7 @@ configure() {
   shift
   local launcher=()
   command -v ccache > /dev/null && launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+  export CCACHE_SLOPPINESS=pch_defines,time_macros # else it leaves alone what uses precompiled headers
   mkdir -p "$folder"
   cmake -G Ninja -S "$root" -B "$folder" "${launcher[@]}" "$@" > "$folder/configure.log" 2>&1 || {
     cat "$folder/configure.log" >&2

@@ -31,17 +31,15 @@ Completable completable(const std::string& type) {
   return {};
 }
 
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
-
 void describe(const CLI::App& app, const std::string& path, std::vector<VerbModel>& into) {
   VerbModel model;
   model.path = path;
-  model.description = first_line(app.get_description());
+  model.description = summary(app.get_description());
   for (const auto* verb : shown_verbs(app)) model.verbs.push_back(verb->get_name());
   for (const auto* option : shown_options(app)) {
     for (const auto& name : option->get_lnames()) {
       const std::string value = value_name(*option);
-      model.options.push_back({"--" + name, first_line(option->get_description()), !value.empty(), completable(value)});
+      model.options.push_back({"--" + name, summary(option->get_description()), !value.empty(), completable(value)});
     }
   }
   for (const auto* argument : arguments_of(app)) {

@@ -1,5 +1,7 @@
 #include "cli/help.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 namespace brindle::cli {
@@ -32,6 +34,13 @@ void append_section(std::string& out, const std::string& title, const Lines& lin
 }
 
 }  // namespace
+
+std::string summary(const std::string& description) {
+  std::string text = description;
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  const size_t end = text.find(". ");
+  return end == std::string::npos ? text : text.substr(0, end + 1);
+}
 
 std::string value_name(const CLI::Option& option) {
   if (option.get_items_expected_max() == 0) return "";
@@ -73,8 +82,7 @@ std::string Help::make_help(const CLI::App* app, std::string name, CLI::AppForma
 
   Lines verbs;
   for (const auto* verb : shown_verbs(*app)) {
-    const std::string description = verb->get_description();
-    verbs.emplace_back(verb->get_name(), description.substr(0, description.find('\n')));
+    verbs.emplace_back(verb->get_name(), summary(verb->get_description()));
   }
   append_section(out, "", verbs);
 

@@ -12,6 +12,9 @@ class Help : public CLI::FormatterBase {
   std::string make_help(const CLI::App* app, std::string name, CLI::AppFormatMode mode) const override;
 };
 
+/// A description's first sentence, on one line.
+std::string summary(const std::string& description);
+
 /// "brindle volume create NAME --size SIZE [options]"; `name`: "brindle volume create".
 std::string usage_line(const CLI::App& app, const std::string& name);
 

@@ -53,6 +53,8 @@ Outcome run_parsed(const std::vector<std::string>& arguments, CLI::App& app, Con
       std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());  // as CLI11 wants them
       app.parse(std::move(reversed));
     } catch (const CLI::CallForHelp&) {
+      // Help for a verb that there is not would be help for another one.
+      if (const auto unknown = app.remaining(true); !unknown.empty()) throw usage_failure(app, CLI::ExtrasError("", unknown));
       return {0, app.help(), ""};
     } catch (const CLI::CallForVersion& version) {
       return {0, std::string(version.what()) + "\n", ""};

@@ -60,6 +60,13 @@ TEST_F(Run, the_state_folder_may_stand_behind_the_verb) {
   EXPECT_EQ(run({"volume", "--state=" + daemon.folder(), "list"}, {}).exit, 0);
 }
 
+TEST_F(Run, help_for_a_verb_that_there_is_not_is_wrong_usage) {
+  const Outcome outcome = brindle({"attahc", "--help"});
+  EXPECT_EQ(outcome.exit, 2);
+  EXPECT_NE(outcome.err.find("attach"), std::string::npos) << outcome.err;
+  EXPECT_EQ(brindle({"attach", "--help"}).exit, 0);
+}
+
 TEST_F(Run, list_is_an_aligned_table_and_nothing_where_there_is_nothing) {
   daemon.answer("GET /v1/volumes", 200, "[" + db + "]");
   EXPECT_EQ(brindle({"volume", "list"}).out,

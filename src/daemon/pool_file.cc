@@ -75,11 +75,12 @@ PoolFile::~PoolFile() {
 }
 
 Status PoolFile::keep() {
-  if (unnamed_fd_ < 0 && !made_) return {};
-  if (unnamed_fd_ >= 0) {
+  const bool unnamed = unnamed_fd_ >= 0 && !named_;
+  if (!unnamed && !made_) return {};
+  if (unnamed) {
     const std::string from = fmt::format("/proc/self/fd/{}", unnamed_fd_);
     if (linkat(AT_FDCWD, from.c_str(), AT_FDCWD, path_.c_str(), AT_SYMLINK_FOLLOW) != 0) return cannot_open(path_, errno);
-    close(std::exchange(unnamed_fd_, -1));
+    named_ = true;  // the descriptor stays: closing it would take the device's record lock away
   }
   made_ = false;
   const std::string folder = folder_of(path_);

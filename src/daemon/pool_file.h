@@ -39,7 +39,8 @@ class PoolFile {
   std::unique_ptr<FileDevice> device_;
   int exclusive_fd_ = -1;  // of a block device: so that nobody mounts it
   bool is_new_ = false;
-  int unnamed_fd_ = -1;    // of a new file that has no name yet
+  int unnamed_fd_ = -1;    // of a new file that had no name at first
+  bool named_ = false;
   bool made_ = false;      // a new file with its name, to be removed again if it does not become a pool
 };
 

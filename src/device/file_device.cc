@@ -11,7 +11,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -23,6 +25,8 @@ namespace {
 
 constexpr u64 fill_piece = 1 * MiB;
 constexpr int vectors_max = 1024;  // of one readv or writev: IOV_MAX
+constexpr int lock_wait_ms = 10'000;
+constexpr int lock_step_ms = 5;
 
 Error system_error(const std::string& path, std::string_view what, int number) {
   const Code code = number == ENOSPC || number == EDQUOT || number == EFBIG ? Code::no_space : Code::io;
@@ -33,6 +37,21 @@ u64 free_bytes(int fd) {
   struct statvfs host {};
   if (fstatvfs(fd, &host) != 0) return 0;
   return u64{host.f_bavail} * host.f_frsize;
+}
+
+/// Two locks, since a process that was killed may still write: the kernel ends its ring, and the calls in it, a little after
+/// the process, and lets go of the lock on the open file only then. The record lock goes with the process itself: where that
+/// is free, the other one is worth waiting for.
+bool lock_file(int fd, bool read_only) {
+  struct flock whole {};
+  whole.l_type = read_only ? F_RDLCK : F_WRLCK;
+  whole.l_whence = SEEK_SET;
+  if (fcntl(fd, F_SETLK, &whole) != 0) return false;
+  for (int waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; waited_ms += lock_step_ms) {
+    if (errno != EWOULDBLOCK || waited_ms >= lock_wait_ms) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(lock_step_ms));
+  }
+  return true;
 }
 
 }  // namespace
@@ -49,7 +68,7 @@ Result<std::unique_ptr<FileDevice>> FileDevice::open(Reactor& reactor, const std
   }
   if (device->fd_ < 0) return system_error(path, "cannot be opened", errno);
   if (!options.name.empty()) device->path_ = options.name;
-  if (flock(device->fd_, LOCK_EX | LOCK_NB) != 0) {
+  if (!lock_file(device->fd_, options.read_only)) {
     return Error{Code::busy, fmt::format("{}: another daemon has this pool open", path)};
   }
   struct stat what {};

@@ -1,7 +1,8 @@
 // file_device.h: a pool in a file (which grows) or on a block device, by io_uring and direct I/O.
 //
 // Holds:  1. One process at a time: the file is locked as long as the device is open, and the kernel lets go of the lock
-//            when the process ends, however it ends.
+//            when the process ends, however it ends, and all that it had asked of the disk is done. (Closing another
+//            descriptor of the same file in this process weakens that: an opener then waits before it is refused.)
 //         2. Opening changes nothing: not the file's length, not its times.
 // Caller: the home core's reactor.
 // Fails:  busy (another process has it), no_space (the host's file system is full), io.

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "base/units.h"
+#include "base/uuid.h"
 
 namespace brindle {
 
@@ -21,8 +22,6 @@ struct Features {
   u64 read_compatible = 0;
   u64 compatible = 0;
 };
-
-using Uuid = std::array<u8, 16>;
 
 struct Superblock {
   u64 magic = superblock_magic;

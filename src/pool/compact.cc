@@ -15,8 +15,6 @@ namespace {
 constexpr size_t victims_max = 48;
 constexpr u64 copy_max = 256 * KiB;
 constexpr u64 wanted_gain = 4;
-constexpr u64 rest_times = 60;
-constexpr u64 rest_ns = 200 * millisecond_ns;
 constexpr u64 targets_max = 1;  // chunks to copy into that are always to be had
 
 bool bit(const std::vector<u64>& bitmap, u64 at) { return (bitmap[at / 64] >> (at % 64) & 1) != 0; }
@@ -86,25 +84,19 @@ Task<bool> Pool::compact() {
   co_return moved;
 }
 
-/// In quiet times, chunks that are more dead than alive come together, so that the host gets space back. It rests far
-/// longer than it works: an idle daemon is to cost nothing that anybody notices.
-Task<void> Pool::compact_idle() {
-  for (int round = 0; round < 64 && !stopping_ && !latched_ && !touched_; ++round) {
-    u64 dead = 0;
-    u64 chunks = 0;
-    for (u64 chunk : victims()) {
-      dead += space_.chunk_size() - space_.live_bytes(chunk);
-      ++chunks;
-    }
-    if (chunks == 0 || dead * 2 < chunks * space_.chunk_size()) break;
-    const u64 began_ns = runtime_.now_ns();
-    const bool moved = co_await compact();
-    if (!moved) break;
-    const Status status = co_await checkpoint();
-    if (!status) break;
-    const u64 rested_ns = runtime_.now_ns() + (runtime_.now_ns() - began_ns) * rest_times;
-    while (runtime_.now_ns() < rested_ns && !stopping_ && !latched_ && !touched_) co_await runtime_.sleep(rest_ns);
+/// One round for quiet times: chunks that are more dead than alive come together, so that the host gets space back.
+Task<bool> Pool::compact_idle() {
+  u64 dead = 0;
+  u64 chunks = 0;
+  for (u64 chunk : victims()) {
+    dead += space_.chunk_size() - space_.live_bytes(chunk);
+    ++chunks;
   }
+  if (chunks == 0 || dead * 2 < chunks * space_.chunk_size()) co_return false;
+  const bool moved = co_await compact();
+  if (!moved) co_return false;
+  const Status status = co_await checkpoint();
+  co_return status.ok();
 }
 
 Task<Status> Pool::evacuate(u64 chunk, ChunkWriter& to) {

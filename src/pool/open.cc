@@ -1,12 +1,12 @@
 // open.cc: making a pool, and opening one: superblock, tables, replay, and a new epoch.
 #include <algorithm>
 #include <cstring>
-#include <random>
 
 #include <fmt/format.h>
 
 #include "base/crc32c.h"
 #include "base/planted.h"
+#include "base/uuid.h"
 #include "pool/pool.h"
 #include "pool/sink.h"
 
@@ -19,15 +19,6 @@ constexpr u64 segment_numbers_ahead = 4096;
 constexpr u64 chunks_min = 24;
 constexpr u64 table_read_max = MiB;
 
-Uuid random_uuid() {
-  std::random_device device;
-  Uuid uuid;
-  for (u8& byte : uuid) byte = static_cast<u8>(device());
-  uuid[6] = static_cast<u8>((uuid[6] & 0x0f) | 0x40);  // RFC 9562, version 4
-  uuid[8] = static_cast<u8>((uuid[8] & 0x3f) | 0x80);
-  return uuid;
-}
-
 }  // namespace
 
 Task<Status> Pool::open() {
@@ -35,6 +26,11 @@ Task<Status> Pool::open() {
     if (auto status = co_await format(); !status) co_return status;
   }
   if (auto status = co_await load_superblock(); !status) co_return status;
+  // After a kill the superblock may be in the host's cache alone. What it lets go of is used again from here on, so it must not be
+  // possible any more to come back to the one before.
+  if (!options_.read_only) {
+    if (auto status = co_await device_.flush(); !status) co_return status;
+  }
   // The pool's own limit counts, not what today's caller would give a new one; a block device keeps to its size.
   if (device_.size_max() < superblock_.size_max) static_cast<void>(device_.set_size_max(superblock_.size_max).ok());
   space_ = Space(superblock_.chunk_size);
@@ -62,7 +58,7 @@ void Pool::make_writers() {
 /// Lays an empty pool on the device: chunk 0, a first checkpoint of nothing, and both superblocks.
 Task<Status> Pool::format() {
   superblock_ = Superblock();
-  superblock_.uuid = random_uuid();
+  superblock_.uuid = fresh_uuid();
   superblock_.chunk_size = chunk_size_for(device_.size_max());
   superblock_.size_max = device_.size_max();
   superblock_.segment_limit = 1;
@@ -187,7 +183,9 @@ Task<Status> Pool::load_tables() {
   // Buckets written together lie together: read them by address, many at a time. Segments come first in any order.
   std::sort(entries.begin(), entries.end(),
             [](const auto& a, const auto& b) { return a.place.offset < b.place.offset; });
-  AlignedBuffer buffer(2 * table_read_max);
+  // A small pool's tables are a few hundred bytes: mapping two megabytes for them took longer than all the rest of loading.
+  const u64 spread = entries.empty() ? 0 : entries.back().place.offset + entries.back().place.length - entries.front().place.offset;
+  AlignedBuffer buffer(std::min(2 * table_read_max, round_up(spread, block_size) + 2 * block_size));
   for (size_t at = 0; at < entries.size();) {
     const u64 from = round_down(entries[at].place.offset, block_size);
     size_t end = at;

@@ -169,7 +169,8 @@ class Pool {
   void drop_table(const Place& place);
   // compact.cc
   Task<bool> compact();
-  Task<void> compact_idle();
+  /// Returns whether another round may win something.
+  Task<bool> compact_idle();
   std::vector<u64> victims() const;
   Task<Status> evacuate(u64 chunk, ChunkWriter& to);
   Task<Status> evacuate_segment(Segment& segment, u64 chunk, ChunkWriter& to);
@@ -207,7 +208,8 @@ class Pool {
   std::optional<Error> latched_;
   bool stopping_ = false;
   bool touched_ = false;
-  bool punch_due_ = false;
+  bool tidy_due_ = false;   // chunks may be mostly dead
+  bool punch_due_ = false;  // chunks may be empty
   u64 touched_ns_ = 0;
   Mutex checkpointing_;
   Mutex compacting_;

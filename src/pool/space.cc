@@ -107,10 +107,11 @@ std::vector<u64> Space::punchable(u64 keep) const {
   return chunks;
 }
 
-void Space::punched(u64 chunk) {
-  if (free_written_.erase(chunk) == 0) return;
+bool Space::punched(u64 chunk) {
+  if (free_written_.erase(chunk) == 0) return false;
   free_punched_.insert(chunk);
   punched_[chunk / 64] |= u64{1} << (chunk % 64);
+  return true;
 }
 
 void Space::settle_chunk(u64 chunk) {

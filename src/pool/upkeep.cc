@@ -13,8 +13,13 @@ constexpr u64 log_bytes_max = 256 * MiB;        // of log that a crash would hav
 constexpr u64 flush_bytes = 64 * MiB;           // the engine flushes by itself after this much
 constexpr u64 names_freed_max = 512 * 1024;     // a list entry each, until the next seal
 constexpr u64 tick_ns = 100 * millisecond_ns;   // while there is something to tidy
-constexpr u64 idle_ns = 1500 * millisecond_ns;  // without requests, before a checkpoint only to tidy
+constexpr u64 idle_ns = 1 * second_ns;          // without requests, before a checkpoint only to tidy, and compaction
 constexpr u64 punch_ns = 4 * second_ns;         // without requests, before empty chunks go back to the host
+// Compaction in a quiet pool rests so many times as long as it worked: little at first; later an idle daemon is to cost
+// nothing that anybody notices.
+constexpr u64 hurry_ns = 2500 * millisecond_ns;
+constexpr u64 rest_times_at_first = 2;
+constexpr u64 rest_times = 200;
 constexpr u64 low_water_chunks = 16;            // below it room is made before the log has to wait for it
 constexpr int compaction_rounds = 8;            // before it is said that nothing can be won
 constexpr u64 filled_ahead = kept_from_writes + 6;  // chunks ready: the reserve, and some for the log
@@ -24,7 +29,7 @@ constexpr u64 filled_kept = filled_ahead;           // never given back to the h
 
 void Pool::touch() {
   touched_ns_ = runtime_.now_ns();
-  punch_due_ = true;
+  tidy_due_ = punch_due_ = true;
   if (!touched_) {
     touched_ = true;
     upkeep_.notify_all();
@@ -42,8 +47,9 @@ bool Pool::wants_checkpoint() {
 
 Task<void> Pool::run_upkeep() {
   u64 flushed_bytes = 0;
+  u64 rested_ns = 0;
   while (!stopping_ && !latched_) {
-    if (!touched_ && !punch_due_) {
+    if (!touched_ && !tidy_due_ && !punch_due_) {
       co_await upkeep_.wait();
       continue;
     }
@@ -61,16 +67,24 @@ Task<void> Pool::run_upkeep() {
     if (quiet_ns >= idle_ns && !client_.dirty() && space_.pending_bytes() == 0 && log_->replay_bytes() == 0) {
       touched_ = false;
     }
-    if (quiet_ns >= punch_ns && punch_due_ && !touched_) {
+    if (!touched_ && tidy_due_ && runtime_.now_ns() >= rested_ns) {
+      const u64 began_ns = runtime_.now_ns();
+      tidy_due_ = co_await compact_idle();
+      punch_due_ = true;
+      const u64 times = began_ns - touched_ns_ < hurry_ns ? rest_times_at_first : rest_times;
+      rested_ns = runtime_.now_ns() + (runtime_.now_ns() - began_ns) * times;
+    }
+    if (!touched_ && punch_due_ && quiet_ns >= punch_ns) {
       punch_due_ = false;
-      co_await compact_idle();
       for (u64 chunk : space_.punchable(filled_kept)) {
-        if (stopping_) break;
-        space_.punched(chunk);
-        const Status status = co_await device_.punch(space_.chunk_offset(chunk), space_.chunk_size());
+        if (stopping_ || touched_) break;
+        // Nothing is filled meanwhile: a chunk that is filled and written again must not meet a punch that is still under way.
+        co_await filling_.acquire();
+        Status status;
+        if (space_.punched(chunk)) status = co_await device_.punch(space_.chunk_offset(chunk), space_.chunk_size());
+        filling_.release();
         if (!status) break;  // a host that cannot take chunks back costs space, nothing else
       }
-      continue;
     }
     co_await runtime_.sleep(tick_ns);
   }

@@ -1,12 +1,12 @@
 // commands.cc: checks what is asked, and turns it into one record of the log.
 #include <algorithm>
-#include <random>
 #include <set>
 
 #include <fmt/format.h>
 
 #include "base/names.h"
 #include "base/planted.h"
+#include "base/uuid.h"
 #include "volume/core.h"
 
 namespace brindle {
@@ -14,17 +14,6 @@ namespace brindle {
 namespace {
 
 constexpr size_t labels_bytes_max = 8 * KiB;
-
-Uuid random_uuid(std::mt19937_64& random) {
-  Uuid uuid;
-  for (size_t i = 0; i < uuid.size(); i += sizeof(u64)) {
-    const u64 word = random();
-    std::memcpy(uuid.data() + i, &word, sizeof word);
-  }
-  uuid[6] = static_cast<u8>((uuid[6] & 0x0f) | 0x40);  // RFC 9562, version 4
-  uuid[8] = static_cast<u8>((uuid[8] & 0x3f) | 0x80);
-  return uuid;
-}
 
 Status check_labels(const Labels& labels) {
   if (labels.size() > labels_max) {
@@ -74,8 +63,7 @@ Status EngineCore::has_room() const {
 }
 
 NewEntry EngineCore::new_entry(std::string name) {
-  static thread_local std::mt19937_64 random{std::random_device{}()};
-  return {catalog_.next_id++, next_root_++, std::move(name), random_uuid(random)};
+  return {catalog_.next_id++, next_root_++, std::move(name), fresh_uuid()};
 }
 
 /// Checks, logs, applies and makes durable. The next command is checked once this one is applied. The command puts other

@@ -281,12 +281,12 @@ std::string HandleCore::name() const {
 
 Status HandleCore::check(u64 offset, u64 length, bool change) const {
   if (engine_.stopping_) return Error{Code::stopping, "the daemon is stopping"};
-  if (change && read_only_) return Error{Code::read_only, fmt::format("{} is read-only", name())};
   const Entry* entry = engine_.catalog_.find(entry_);
   const Root* root = engine_.maps_.find(root_);
   if (entry == nullptr || entry->deleted() || root == nullptr || root->hidden()) {
     return Error{Code::not_found, "the volume was deleted"};
   }
+  if (change && read_only_) return Error{Code::read_only, fmt::format("{} is read-only", name())};
   if (offset > root->size || length > root->size - offset) {
     return Error{Code::invalid, fmt::format("bytes {} to {} are not all within {} bytes", offset, offset + length,
                                             root->size)};

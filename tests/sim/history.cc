@@ -52,7 +52,7 @@ class Drawer {
       case Profile::nearly_full: history_.pool_size = rng_.between(12, 16) * MiB; break;
       case Profile::deletions:
         // Pages come and go, so that walks wait for them and checkpoints begin amid walks.
-        if (!rng_.one_in(3)) history_.memory_max = rng_.one_in(2) ? 512 * KiB : MiB;
+        if (!rng_.one_in(3)) history_.memory_max = 512 * KiB;
         break;
       case Profile::tiny_cache: history_.memory_max = rng_.one_in(2) ? 512 * KiB : MiB; break;
       case Profile::aging: return draw_aging();

@@ -1,0 +1,72 @@
+// rig.h: an engine of its own, on a file or on a device in memory, and calls into it from the program's main thread.
+//
+// Holds:  1. The memory device has all its memory before anything is measured: the first touch of memory is slow, and is the
+//            machine's cost, not the engine's.
+//         2. The home core is reactor 0; a second one stands for the core of a connection.
+// Caller: the main thread. Every failure ends the program with a message.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "engine/counting_device.h"
+#include "runtime/reactor.h"
+#include "runtime/remote.h"
+#include "volume/core.h"
+
+namespace brindle::bench {
+
+[[noreturn]] void fail(const std::string& message);
+void expect(const Status& status, std::string_view what);
+template <class T>
+T expect(Result<T> result, std::string_view what) {
+  if (!result) fail(std::string(what) + ": " + result.error().message);
+  return std::move(result).value();
+}
+
+struct RigOptions {
+  std::string path;  // of the pool's file; empty: in memory
+  bool create = true;
+  u64 pool_size = 2 * GiB;
+  u64 memory_max = 256 * MiB;
+  int core = -1;     // of the home reactor; the second runs on the next one
+  bool second = false;
+};
+
+class Rig {
+ public:
+  explicit Rig(RigOptions options);
+  ~Rig();
+
+  EngineCore& engine() { return *engine_; }
+  Reactor& home() { return *reactors_.front(); }
+  Reactor& second() { return *reactors_.back(); }
+  const CountingDevice::Counters& device() const { return device_->counters(); }
+  /// Runs `make()`, which returns a Task, on the home core, and waits for its result.
+  template <class Make>
+  auto run(Make make) {
+    return call_blocking(home(), make);
+  }
+  std::unique_ptr<Handle> open(const std::string& name, bool read_only = false);
+  /// Handles live and die on the home core.
+  void close(std::vector<std::unique_ptr<Handle>> handles);
+  /// Closes the engine in order and opens it again on the same device; memory then holds what reads bring.
+  void reopen();
+  void close_engine();
+
+ private:
+  void open_engine(bool create);
+
+  RigOptions options_;
+  std::vector<std::unique_ptr<Reactor>> reactors_;
+  std::vector<std::thread> threads_;
+  std::unique_ptr<CountingDevice> device_;
+  std::unique_ptr<EngineCore> engine_;
+};
+
+/// Bytes of the process that are resident.
+u64 resident_bytes();
+
+}  // namespace brindle::bench

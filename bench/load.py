@@ -1,0 +1,81 @@
+"""load.py: the two clients that load a server, and fio on a file: each run gives a dictionary with the same keys.
+
+iops, p50_us, p99_us, p999_us; of a server also cpu_us (on the server, for each request) and resident_kib."""
+
+import json
+import subprocess
+import time
+
+from peers import CLIENT_CORE, SERVER_CORE, Failed
+
+
+class Load:
+    def __init__(self, bench):
+        self.bench, self.peers, self.programs, self.record = bench, bench.peers, bench.programs, bench.record
+        self.ms, self.warm_ms = bench.ms, bench.warm_ms
+
+    def _run(self, command, who, timeout):
+        timeout = max(1, min(timeout, self.bench.seconds_left()))
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"{who}: no end after {timeout:.0f} s") from None
+        if done.returncode != 0:
+            raise Failed(f"{who}: {done.stderr.strip() or done.stdout.strip()}")
+        return done.stdout
+
+    def _measured(self, server, command, parse, who, timeout=60):
+        cpu, began = server.cpu_seconds(), time.monotonic()
+        result = parse(self._run(command, who, timeout))
+        took = time.monotonic() - began
+        result["cpu_us"] = (server.cpu_seconds() - cpu) / took / result["iops"] * 1e6 if result["iops"] else None
+        result["resident_kib"] = server.resident_kib()
+        self.record(who, command, result)
+        return result
+
+    def lean(self, name, rw="write", depth=32, block=4096, ms=None, *more):
+        """The lean client against the server of that name."""
+        server = self.peers.get(name)
+        command = ["taskset", "-c", CLIENT_CORE, self.programs["lean_client"], "--json", "--unix", server.socket, "--export",
+                   server.export, "--rw", rw, "--depth", str(depth), "--block", str(block), "--ms",
+                   str(ms or self.ms + self.warm_ms), "--warm-ms", str(self.warm_ms), *more]
+        return self._measured(server, command, json.loads, f"{name}: lean {rw}, depth {depth}, {block} B {' '.join(more)}".strip())
+
+    def fill(self, name, once=1):
+        """Writes every block of the volume, in a scattered order, so many times."""
+        server = self.peers.get(name)
+        command = ["taskset", "-c", CLIENT_CORE, self.programs["lean_client"], "--unix", server.socket, "--export", server.export, "--rw",
+                   "write", "--depth", "32", "--pattern", "dense", "--once", "--ms", "600000", "--warm-ms", "0"]
+        for _ in range(once):
+            self._run(command, f"filling {name}", 600)
+
+    def _fio(self, rw, depth, block, *more):
+        return ["fio", "--name=bench", "--output-format=json", "--time_based", f"--runtime={self.ms}ms", f"--ramp_time={self.warm_ms}ms",
+                f"--rw={rw}", f"--bs={block}", f"--iodepth={depth}", "--randrepeat=0", "--norandommap", *more]
+
+    @staticmethod
+    def _parse_fio(text):
+        job = json.loads(text[text.index("{"):])["jobs"][0]
+        sides = [job[side] for side in ("read", "write") if job[side]["total_ios"] > 0]
+        if not sides:
+            raise Failed("fio: nothing was done")
+        busiest = max(sides, key=lambda side: side["total_ios"])
+        at = busiest["clat_ns"].get("percentile", {})
+        return {"iops": sum(side["iops"] for side in sides), "p50_us": at.get("50.000000", 0) / 1e3,
+                "p99_us": at.get("99.000000", 0) / 1e3, "p999_us": at.get("99.900000", 0) / 1e3}
+
+    def fio(self, name, rw="randwrite", depth=32, block=4096, *more):
+        """fio's NBD client against the server of that name."""
+        server = self.peers.get(name)
+        command = ["taskset", "-c", CLIENT_CORE] + self._fio(rw, depth, block, "--ioengine=nbd", f"--uri={server.uri()}", *more)
+        return self._measured(server, command, self._parse_fio, f"{name}: fio {rw}, depth {depth}, {block} B {' '.join(more)}".strip())
+
+    def raw(self, rw="randwrite", depth=32, block=4096, *more, path=None, who="raw file"):
+        """fio on a file, io_uring and O_DIRECT, on the servers' core."""
+        path = path or self.peers.raw_file()
+        self.peers.pause_all()
+        command = ["taskset", "-c", SERVER_CORE] + self._fio(rw, depth, block, "--ioengine=io_uring", "--direct=1", f"--filename={path}",
+                                                           *more)
+        result = self._parse_fio(self._run(command, who, 60))
+        self.record(f"{who}: fio {rw}, depth {depth}, {block} B {' '.join(more)}".strip(), command, result)
+        return result
