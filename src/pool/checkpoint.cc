@@ -78,7 +78,7 @@ Task<Result<Place>> Pool::put_table(Bytes bytes) {
 void Pool::drop_table(const Place& place) {
   space_.table_dropped(place);
   const u64 chunk = place.offset / space_.chunk_size();
-  if (table_writer_->chunk() != chunk) space_.close_table_chunk(chunk);
+  if (table_writer_->chunk() != chunk) space_.close_chunk(chunk);
 }
 
 Task<Status> Pool::write_tables(u64 number) {

@@ -67,8 +67,11 @@ Task<bool> Pool::compact() {
   const std::vector<u64> chosen = victims();
   bool moved = false;
   if (!chosen.empty()) {
-    ChunkWriter to(device_, space_, SpaceLevel::compaction, ChunkUse::segments,
-                   [this](u64 chunk) { space_.close_table_chunk(chunk); }, [this] { return fill_one(); });
+    // What was copied first may die while the rest is still on its way, and copies count only once the segment table points
+    // at them. So the targets are held until all is done: an empty one would be given to somebody else.
+    std::vector<u64> targets;
+    ChunkWriter to(device_, space_, SpaceLevel::compaction, ChunkUse::target,
+                   [&targets](u64 chunk) { targets.push_back(chunk); }, [this] { return fill_one(); });
     for (u64 chunk : chosen) {
       if (stopping_ || latched_) break;
       const Status status = co_await evacuate(chunk, to);
@@ -78,6 +81,10 @@ Task<bool> Pool::compact() {
       ++counters_.compacted_chunks;
     }
     to.leave();
+    for (u64 chunk : targets) {
+      space_.mark_used(chunk, ChunkUse::segments);
+      space_.close_chunk(chunk);
+    }
     counters_.compacted_bytes += to.bytes_written();
   }
   compacting_.release();

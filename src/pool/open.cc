@@ -50,7 +50,7 @@ Task<Status> Pool::open() {
 void Pool::make_writers() {
   const auto fill = [this] { return fill_one(); };
   const auto left_pages = [this](u64) { space_.close_segment(page_segment_); };
-  const auto left_tables = [this](u64 chunk) { space_.close_table_chunk(chunk); };
+  const auto left_tables = [this](u64 chunk) { space_.close_chunk(chunk); };
   page_writer_ = std::make_unique<ChunkWriter>(device_, space_, SpaceLevel::checkpoint, ChunkUse::segments, left_pages, fill);
   table_writer_ = std::make_unique<ChunkWriter>(device_, space_, SpaceLevel::checkpoint, ChunkUse::tables, left_tables, fill);
 }

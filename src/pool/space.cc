@@ -354,7 +354,7 @@ void Space::table_dropped(const Place& place) {
   table_bytes_ -= place.length;
 }
 
-void Space::close_table_chunk(u64 chunk) { settle_chunk(chunk); }
+void Space::close_chunk(u64 chunk) { settle_chunk(chunk); }
 
 std::vector<u64> Space::take_dirty_buckets() {
   std::vector<u64> keys(dirty_buckets_.begin(), dirty_buckets_.end());

@@ -28,6 +28,7 @@ enum class ChunkUse : u8 {
   superblocks,  // chunk 0
   segments,     // one or more segments, whole or packed
   tables,       // buckets, directory and root of checkpoints
+  target,       // compaction copies into it: it stays, whatever lives there, until it is left
   releasing,    // empty, but the durable checkpoint or a reader may still look
 };
 
@@ -121,8 +122,8 @@ class Space {
   // --- tables of the checkpoint, by byte address
   void table_written(const Place& place);
   void table_dropped(const Place& place);
-  /// No more tables are written to `chunk`, or one of them was dropped: is it empty?
-  void close_table_chunk(u64 chunk);
+  /// Nothing more is written to `chunk`, or a table in it was dropped: is it empty?
+  void close_chunk(u64 chunk);
 
   // --- the account
   u64 live_blocks() const { return live_blocks_; }
