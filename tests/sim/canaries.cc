@@ -91,8 +91,10 @@ std::string_view profile_of(Plant plant) {
   return at == std::end(where) ? std::string_view() : at->profile;
 }
 
-// A seed takes a fraction of a second; one that takes so much longer will never end.
-constexpr auto hang_after = std::chrono::seconds(30);
+// A seed takes a fraction of a second: one that works so much longer will never end, nor will one that waits so long. (By
+// the clock on the wall alone a busy machine would look like a bug.)
+constexpr rlim_t busy_seconds_max = 20;
+constexpr auto hang_after = std::chrono::seconds(300);
 constexpr size_t output_max = 64 * KiB;  // of a child, from its front
 
 struct Options {
@@ -199,6 +201,8 @@ class Runner {
       setpgid(0, 0);  // a child of the child ends with it
       dup2(pipe_ends[1], STDOUT_FILENO);
       dup2(pipe_ends[1], STDERR_FILENO);
+      const rlimit busy{busy_seconds_max, busy_seconds_max};
+      setrlimit(RLIMIT_CPU, &busy);
       setenv("BRINDLE_PLANT", canary.name.c_str(), 1);
       execv(arguments[0], arguments.data());
       std::fprintf(stderr, "%s: %s\n", arguments[0], std::strerror(errno));
