@@ -43,6 +43,24 @@ TEST(Listen, ASocketLeftBehindIsReplacedAndALiveOneIsNot) {
   client.put(0, "here");
 }
 
+TEST(Listen, OneThatIsAboutToLetGoIsWaitedFor) {
+  const Folder folder;
+  const std::string path = folder / "s";
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  const int listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  ASSERT_EQ(bind(listening, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(listen(listening, 8), 0);
+  std::thread dying([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    close(listening);
+  });
+  Server next(path, {"db=1M"});
+  dying.join();
+  EXPECT_TRUE(next.runs());
+}
+
 TEST(Listen, WhatIsNotASocketIsLeftAlone) {
   const Folder folder;
   fclose(fopen((folder / "s").c_str(), "w"));

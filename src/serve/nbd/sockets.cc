@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <memory>
+#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
@@ -23,6 +25,9 @@ namespace {
 
 constexpr int backlog = 128;
 constexpr mode_t socket_mode = 0660;
+// The kernel ends a killed process's ring, and lets go of the sockets that it accepted on, some time after the process.
+constexpr int dying_wait_ms = 2'000;
+constexpr int dying_step_ms = 5;
 
 Error system_error(const std::string& what, const char* doing, int number) {
   const Code code = number == EADDRINUSE ? Code::busy : number == EADDRNOTAVAIL ? Code::invalid : Code::io;
@@ -37,6 +42,16 @@ bool is_live(const sockaddr_un& address) {
   const bool refused = connected != 0 && (errno == ECONNREFUSED || errno == ENOENT);
   close(fd);
   return !refused;
+}
+
+/// Tries until it succeeds, as long as one that was killed may take to let go.
+template <class Try>
+bool outlive(Try succeeds) {
+  for (int waited_ms = 0; !succeeds(); waited_ms += dying_step_ms) {
+    if (waited_ms >= dying_wait_ms) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(dying_step_ms));
+  }
+  return true;
 }
 
 }  // namespace
@@ -64,7 +79,9 @@ Result<Listener> Listener::on_path(const std::string& path) {
     if (!S_ISSOCK(there.st_mode)) {
       return Error{Code::invalid, fmt::format("{}: there is something that is not a socket: move it away", path)};
     }
-    if (is_live(address)) return Error{Code::busy, fmt::format("{}: another server listens there", path)};
+    if (!outlive([&] { return !is_live(address); })) {
+      return Error{Code::busy, fmt::format("{}: another server listens there: stop it, or choose another path", path)};
+    }
     unlink(path.c_str());  // left by one that was killed
   }
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -103,9 +120,12 @@ Result<Listener> Listener::on_tcp(const std::string& address) {
   const int on = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (found->ai_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-  if (bind(fd, found->ai_addr, found->ai_addrlen) != 0 || ::listen(fd, backlog) != 0) {
-    return system_error(address, "cannot listen", errno);
-  }
+  int refused = 0;
+  outlive([&] {
+    refused = bind(fd, found->ai_addr, found->ai_addrlen) == 0 && ::listen(fd, backlog) == 0 ? 0 : errno;
+    return refused != EADDRINUSE;
+  });
+  if (refused != 0) return system_error(address, "cannot listen", refused);
   sockaddr_storage bound{};
   socklen_t size = sizeof bound;
   char bound_host[NI_MAXHOST] = "";
