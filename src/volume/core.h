@@ -172,7 +172,8 @@ class HandleCore final : public Handle {
   Status check(u64 offset, u64 length, bool change) const;
   Task<Status> lock(u64 first_block, u64 end_block, bool alone, RangeLocks::Held& held);
   Task<void> read_part(u64 offset, MutBytes into, Status& status);
-  Task<void> write_part(u64 offset, Bytes from, Status& status);
+  Task<Status> write_part(u64 offset, Bytes from);
+  Task<void> write_parallel(u64 offset, Bytes from, Status& failed);
   Task<Status> read_blocks(u64 first_block, std::span<std::byte* const> into);
   Task<Status> zero_blocks(u64 first, u64 end);
   Task<Status> zero_range(u64 offset, u64 length, bool edges);

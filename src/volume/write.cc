@@ -27,13 +27,13 @@ Task<Status> HandleCore::write(u64 offset, Bytes from, bool fua) {
   ++engine_.counted_.writes;
   engine_.counted_.write_bytes += from.size();
   if (from.size() <= part_bytes) {
-    co_await write_part(offset, from, status);
+    if (!from.empty()) status = co_await write_part(offset, from);
   } else {
     while (!from.empty() && status) {
       Gate gate(engine_.runtime_);
       for (u64 i = 0; i < parts_at_once && !from.empty(); ++i) {
         const u64 size = std::min<u64>(from.size(), part_bytes - offset % block_size);
-        gate.spawn(write_part(offset, from.first(size), status));
+        gate.spawn(write_parallel(offset, from.first(size), status));
         offset += size;
         from = from.subspan(size);
       }
@@ -44,16 +44,21 @@ Task<Status> HandleCore::write(u64 offset, Bytes from, bool fua) {
   co_return status;
 }
 
-Task<void> HandleCore::write_part(u64 offset, Bytes from, Status& status) {
-  if (from.empty()) co_return;
+/// One of several parts at once: what fails is kept, whatever the others come to.
+Task<void> HandleCore::write_parallel(u64 offset, Bytes from, Status& failed) {
+  Status status = co_await write_part(offset, from);
+  if (!status) failed = status;
+}
+
+Task<Status> HandleCore::write_part(u64 offset, Bytes from) {
   const u64 first = offset / block_size;
   const u64 end = div_up(offset + from.size(), block_size);
   const u64 skip = offset % block_size;
   const u64 rest = end * block_size - (offset + from.size());
   const bool whole = skip == 0 && rest == 0;
   RangeLocks::Held held;
-  status = co_await lock(first, end, !whole && !planted(Plant::partial_race), held);
-  if (!status) co_return;
+  Status status = co_await lock(first, end, !whole && !planted(Plant::partial_race), held);
+  if (!status) co_return status;
   const bool direct = whole && is_aligned(from.data());
   AlignedBuffer staging(direct ? 0 : (end - first) * block_size);
   if (!direct) {
@@ -67,11 +72,9 @@ Task<void> HandleCore::write_part(u64 offset, Bytes from, Status& status) {
     }
     std::memcpy(staging.data() + skip, from.data(), from.size());
   }
-  if (status) {
-    Status written = co_await engine_.pool_.write(root_, first, direct ? from.data() : staging.data(), end - first);
-    if (!written) status = written;
-  }
+  if (status) status = co_await engine_.pool_.write(root_, first, direct ? from.data() : staging.data(), end - first);
   locks_->release(held);
+  co_return status;
 }
 
 Task<Status> HandleCore::zero_blocks(u64 first, u64 end) {
@@ -109,9 +112,9 @@ Task<Status> HandleCore::zero_range(u64 offset, u64 length, bool edges) {
     }();
     const Bytes bytes = zeroes.span();
     const u64 head_end = std::min(end, first * block_size);
-    if (offset < head_end) co_await write_part(offset, bytes.first(head_end - offset), status);
+    if (offset < head_end) status = co_await write_part(offset, bytes.first(head_end - offset));
     if (status && first <= last && last * block_size < end) {
-      co_await write_part(last * block_size, bytes.first(end - last * block_size), status);
+      status = co_await write_part(last * block_size, bytes.first(end - last * block_size));
     }
   }
   if (!status || first >= last) co_return status;

@@ -90,6 +90,20 @@ TEST_F(FaultTest, ABadBlockCostsItsFourKibibytesAloneAndIsMendedByAWrite) {
   expect(0, 2);
 }
 
+TEST_F(FaultTest, AWriteOfSeveralPartsFailsWhicheverOfThemFails) {
+  for (u64 offset = 0; offset < 1 * MiB; offset += 64 * KiB) EXPECT_TRUE(write(offset, 100 + offset));
+  world.sync();
+  const u64 block = find(pattern(100, 64 * KiB).substr(0, block_size));
+  world.disk().blocks[block][17] ^= std::byte{1};
+  world.plant_damage();
+  const std::string bytes = pattern(7, 800 * KiB);
+  const auto to = world.handle("db");
+  // The block at the front cannot be read, and the one at the end can: in any order.
+  for (int round = 0; round < 30; ++round) {
+    EXPECT_EQ(world.run(to->write(100, std::as_bytes(std::span(bytes)), false)).code(), Code::corrupt);
+  }
+}
+
 TEST_F(FaultTest, RotIsNeverReturnedAsData) {
   EXPECT_TRUE(write(0, 1));
   world.sync();
