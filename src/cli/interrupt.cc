@@ -1,5 +1,6 @@
 #include "cli/interrupt.h"
 
+#include <atomic>
 #include <csignal>
 
 #include "cli/failure.h"
@@ -8,7 +9,8 @@ namespace brindle::cli {
 
 namespace {
 
-volatile std::sig_atomic_t noted = 0;
+std::atomic<int> noted = 0;  // the signal's number
+static_assert(std::atomic<int>::is_always_lock_free, "a signal handler writes it");
 
 void on_signal(int signal) { noted = signal; }
 
