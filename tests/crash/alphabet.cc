@@ -117,23 +117,27 @@ bool burst(Workload& on) {
   const std::string second = on.fresh_bytes(block_size);
   const std::string name = "db@" + on.fresh_name('b');
   const model::State before = on.state();
-  const auto with = [&](bool one_is, bool two_is, bool snapshot, bool two_in_snapshot) {
-    model::State state = before;
-    if (one_is) state.volumes["db"].write(5 * block_size, first);
-    model::State kept = state;
-    if (two_is) state.volumes["db"].write(6 * block_size, second);
-    if (two_in_snapshot) kept = state;
-    if (snapshot) state.snapshots[name] = kept.volumes["db"];
-    return state;
+  // Which of the two the volume has, and which of those the snapshot took with it (a block that both have is live once).
+  enum : unsigned { none = 0, one = 1, two = 2, both = one | two };
+  const auto write = [&](model::State& state, unsigned which) {
+    if ((which & one) != 0) state.volumes["db"].write(5 * block_size, first);
+    if ((which & two) != 0) state.volumes["db"].write(6 * block_size, second);
   };
-  for (const bool one_is : {false, true}) {
-    on.may_become(with(one_is, true, false, false));
-    on.may_become(with(one_is, false, true, false));
+  std::vector<model::State> after;  // all three have ended: in any order, since none ended before another began
+  for (unsigned written = none; written <= both; ++written) {
+    model::State without = before;
+    write(without, written);
+    if (written != none) on.may_become(without);
+    for (unsigned taken = none; taken <= both; ++taken) {
+      if ((taken & ~written) != 0) continue;
+      model::State state = before;
+      write(state, taken);
+      state.snapshots[name] = state.volumes["db"];
+      write(state, written & ~taken);
+      on.may_become(state);
+      if (written == both) after.push_back(state);
+    }
   }
-  on.may_become(with(true, false, false, false));
-  // A write that a snapshot took with it is the very block that the volume has: live once.
-  const std::vector<model::State> after{with(true, true, true, false), with(true, true, true, true)};
-  for (const model::State& state : after) on.may_become(state);
   on.began();
   const auto handle = on.handle("db");
   Gate gate(on.runtime());
