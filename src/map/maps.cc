@@ -305,19 +305,22 @@ Task<Status> Maps::write_pages(PageSink& to) {
   };
   std::stable_sort(sealed_.begin(), sealed_.end(),
                    [&](const PagePtr& a, const PagePtr& b) { return rank(a) < rank(b); });
-  u64 written = 0;
+  u64 count = 0;
   for (PagePtr& page : sealed_) {
     if (auto status = co_await to.reserve(); !status) co_return status;
+    while (!placed_.empty() && to.written(placed_.front()->place)) placed_.pop_front();
     const std::vector<std::byte> bytes = encode_page(*page);
     page->place = to.place(page->kind, page->birth, bytes);
     page->state = PageState::clean;
     sealed_bytes_ -= page->bytes();
     if (page->let_go && !planted(Plant::sealed_page_leak)) pool_.space().free_page(page->place);
-    cache_.add(page);
-    page = PagePtr();
-    if (++written % 32 == 0) co_await pool_.runtime().yield();  // requests go first
+    placed_.push_back(page);
+    cache_.add(std::move(page));
+    if (++count % 32 == 0) co_await pool_.runtime().yield();  // requests go first
   }
   sealed_.clear();
+  if (auto status = co_await to.flush(); !status) co_return status;
+  placed_.clear();
   co_return Status{};
 }
 

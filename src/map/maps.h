@@ -164,6 +164,7 @@ class Maps {
   u64 sealed_number_ = 0;
   std::vector<PagePtr> dirty_;
   std::vector<PagePtr> sealed_;
+  std::deque<PagePtr> placed_;  // of these, what has a place and is not on the device yet: held, so that nobody reads it there
   u64 dirty_bytes_ = 0;
   u64 sealed_bytes_ = 0;
   std::unordered_map<u64, Pending> pending_;  // by the name of the page that is not in memory

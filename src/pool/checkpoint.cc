@@ -39,7 +39,6 @@ Task<Status> Pool::checkpoint() {
 Task<Status> Pool::write_checkpoint(u64 number, LogPosition log_from) {
   Pages pages(*this);
   Status status = co_await client_.write_pages(pages);
-  if (status && !planted(Plant::pages_staged)) status = co_await page_writer_->flush();
   if (status) status = co_await write_tables(number);
   if (status && !planted(Plant::checkpoint_first)) status = co_await device_.flush();
   if (status) {

@@ -43,6 +43,8 @@ class ChunkWriter {
   /// Writes what is staged.
   Task<Status> flush();
   std::optional<u64> chunk() const { return chunk_; }
+  /// The byte address up to which the device has what was appended to the present chunk.
+  u64 written_end() const { return chunk_ ? space_.chunk_offset(*chunk_) + staged_from_ : 0; }
   u64 room() const { return chunk_ ? space_.chunk_size() - fill_ : 0; }
   /// Leaves the chunk, so that the next reserve takes another.
   void leave();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/crc32c.h"
+#include "base/planted.h"
 #include "pool/pool.h"
 
 namespace brindle {
@@ -29,6 +30,16 @@ class Pool::Pages final : public PageSink {
                        static_cast<u32>(bytes.size()), crc32c(bytes)};
     pool_.space_.placed_page(page);
     return page;
+  }
+
+  bool written(const PageRef& page) const override {
+    const u64 end = pool_.page_base_ + u64{page.name.slot()} * page_slot_size + page.length;
+    return page.name.segment() != pool_.page_segment_ || end <= pool_.page_writer_->written_end();
+  }
+
+  Task<Status> flush() override {
+    if (planted(Plant::pages_staged)) co_return Status{};
+    co_return co_await pool_.page_writer_->flush();
   }
 
  private:

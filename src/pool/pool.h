@@ -35,6 +35,10 @@ class PageSink {
   /// Room for one more page of any length. To be awaited before each `place`.
   virtual Task<Status> reserve() = 0;
   virtual PageRef place(PageKind kind, u64 birth, Bytes bytes) = 0;
+  /// Whether the device has the page; until then it can be had from memory alone.
+  virtual bool written(const PageRef& page) const = 0;
+  /// Writes out all that was placed.
+  virtual Task<Status> flush() = 0;
 };
 
 /// The owner of the maps and of the catalog. The pool drives it.
@@ -45,6 +49,7 @@ class PoolClient {
   virtual Task<void> before_seal() = 0;
   /// The state to be written is that of now. After this, the sealed pages change no more.
   virtual Task<void> seal(u64 number) = 0;
+  /// On return the device has them all.
   virtual Task<Status> write_pages(PageSink& to) = 0;
   /// The buckets that changed up to the seal, with the places that the pages got.
   virtual std::vector<Bucket> sealed_buckets() = 0;
