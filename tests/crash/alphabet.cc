@@ -118,17 +118,17 @@ bool burst(Workload& on) {
   const std::string name = "db@" + on.fresh_name('b');
   const model::State before = on.state();
   // Which of the two the volume has, and which of those the snapshot took with it (a block that both have is live once).
-  enum : unsigned { none = 0, one = 1, two = 2, both = one | two };
+  enum : unsigned { neither = 0, early = 1, late = 2, both = early | late };
   const auto write = [&](model::State& state, unsigned which) {
-    if ((which & one) != 0) state.volumes["db"].write(5 * block_size, first);
-    if ((which & two) != 0) state.volumes["db"].write(6 * block_size, second);
+    if ((which & early) != 0) state.volumes["db"].write(5 * block_size, first);
+    if ((which & late) != 0) state.volumes["db"].write(6 * block_size, second);
   };
   std::vector<model::State> after;  // all three have ended: in any order, since none ended before another began
-  for (unsigned written = none; written <= both; ++written) {
+  for (unsigned written = neither; written <= both; ++written) {
     model::State without = before;
     write(without, written);
-    if (written != none) on.may_become(without);
-    for (unsigned taken = none; taken <= both; ++taken) {
+    if (written != neither) on.may_become(without);
+    for (unsigned taken = neither; taken <= both; ++taken) {
       if ((taken & ~written) != 0) continue;
       model::State state = before;
       write(state, taken);
