@@ -64,6 +64,9 @@ std::vector<u64> Pool::victims() const {
 
 Task<bool> Pool::compact() {
   co_await compacting_.acquire();
+  // What is chosen now stays: a segment that dies meanwhile is not forgotten, and a chunk that becomes empty is not given to the
+  // log, which would then be copied from under its writer.
+  const ReadGuard guard(space_);
   const std::vector<u64> chosen = victims();
   bool moved = false;
   if (!chosen.empty()) {
@@ -116,7 +119,6 @@ Task<Status> Pool::evacuate(u64 chunk, ChunkWriter& to) {
 
 /// Copies the live slots of those pieces of the segment that lie in `chunk`, and points the segment table at the copies.
 Task<Status> Pool::evacuate_segment(Segment& segment, u64 chunk, ChunkWriter& to) {
-  const ReadGuard guard(space_);  // keeps the segment and the chunk while this runs
   const SegmentRecord& record = segment.record;
   const u64 slot_bytes = slot_size(record.kind);
   const u64 slots = segment_slots(record.kind, space_.chunk_size());
