@@ -2,16 +2,20 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace brindle {
 
 SimDevice::SimDevice(Runtime& runtime, SimDisk& disk, u64 seed, SimFaults faults)
     : runtime_(runtime), disk_(disk), rng_(seed), faults_(faults) {}
 
-Runtime::Sleep SimDevice::wait() {
+Runtime::Sleep SimDevice::wait(bool reads) {
   u64 ns = faults_.latency_ns + rng_.below(faults_.latency_ns + 1);
   if (faults_.slow_calls > 0) {
     --faults_.slow_calls;
+    ns += faults_.slow_ns;
+  } else if (reads && faults_.slow_reads > 0) {
+    --faults_.slow_reads;
     ns += faults_.slow_ns;
   }
   return runtime_.sleep(ns);
@@ -19,7 +23,7 @@ Runtime::Sleep SimDevice::wait() {
 
 Task<Status> SimDevice::read(u64 offset, std::span<const iovec> into) {
   ++reads_;
-  co_await wait();
+  co_await wait(true);
   if (fails(faults_.read_error_one_in, faults_.failing_reads)) co_return Error{Code::io, "simulated read error"};
   for (const iovec& piece : into) {
     CHECK(offset % block_size == 0 && piece.iov_len % block_size == 0);
@@ -42,6 +46,7 @@ void SimDevice::put(u64 block, const std::byte* bytes) {
   auto& now = disk_.blocks[block];
   const auto [at, fresh] = disk_.cached.try_emplace(block);
   if (fresh) at->second.durable = std::move(now);
+  if (std::exchange(at->second.let_go, false)) at->second.versions.clear();
   now.assign(bytes, bytes + block_size);
   at->second.versions.push_back({++disk_.sequence, now});
   faults_.bad_blocks.erase(block);
@@ -89,8 +94,15 @@ Task<Status> SimDevice::flush() {
   // A block may change again while the flush runs: what it holds now is what the flush makes durable.
   const u64 newest = disk_.sequence;
   co_await wait();
-  if (fails(faults_.flush_error_one_in, faults_.failing_flushes)) co_return Error{Code::io, "simulated flush error"};
+  if (fails(faults_.flush_error_one_in, faults_.failing_flushes)) {
+    if (faults_.flushes_let_go) let_some_go(newest);
+    co_return Error{Code::io, "simulated flush error"};
+  }
   for (auto at = disk_.cached.begin(); at != disk_.cached.end();) {
+    if (at->second.let_go) {
+      ++at;
+      continue;
+    }
     auto& versions = at->second.versions;
     const auto behind = std::find_if(versions.begin(), versions.end(), [&](const auto& v) { return v.sequence > newest; });
     if (behind == versions.end()) {
@@ -104,6 +116,34 @@ Task<Status> SimDevice::flush() {
     ++at;
   }
   co_return Status{};
+}
+
+/// Of what stood in the cache when the flush began.
+void SimDevice::let_some_go(u64 newest) {
+  static constexpr u64 chances[] = {1, 2, 8};
+  const u64 one_in = chances[rng_.below(std::size(chances))];
+  for (auto& [block, cached] : disk_.cached) {
+    if (cached.versions.back().sequence <= newest && rng_.one_in(one_in)) cached.let_go = true;
+  }
+}
+
+bool SimDevice::let_go() const {
+  return std::any_of(disk_.cached.begin(), disk_.cached.end(), [](const auto& item) { return item.second.let_go; });
+}
+
+void SimDevice::end() {
+  for (auto at = disk_.cached.begin(); at != disk_.cached.end();) {
+    if (!at->second.let_go) {
+      ++at;
+      continue;
+    }
+    if (at->second.durable.empty()) {
+      disk_.blocks.erase(at->first);
+    } else {
+      disk_.blocks[at->first] = std::move(at->second.durable);
+    }
+    at = disk_.cached.erase(at);
+  }
 }
 
 void SimDevice::forget(u64 offset, u64 length) {
@@ -148,6 +188,7 @@ void SimDevice::kill() {
     }
   }
   under_way_.clear();
+  end();
 }
 
 void SimDevice::lose_power() {

@@ -4,7 +4,9 @@
 //            some of its 512-byte sectors, whatever it does to the writes before and after it.
 //         2. A process crash (kill -9) keeps every completed write, and any sectors of those under way. What no flush
 //            covered is still in the host's cache then: a power loss after it may take it.
-//         3. Faults that are counted down hit the very next calls, so that a history can say where they strike.
+//         3. A flush that fails may let go of what it was to make durable, as Linux does: reads go on to see it, no later
+//            flush brings it down, and the next process finds what was there before.
+//         4. Faults that are counted down hit the very next calls, so that a history can say where they strike.
 // Caller: the runtime's thread. The content outlives the runtime: hand the `Disk` to the next SimDevice.
 #pragma once
 
@@ -31,6 +33,7 @@ struct SimDisk {
     };
     std::vector<std::byte> durable;  // empty: zeroes
     std::vector<Version> versions;   // the last one is what reads see
+    bool let_go = false;             // by a flush that failed
   };
   explicit SimDisk(u64 size_max_in) : size_max(size_max_in) {}
   u64 size_max;
@@ -47,9 +50,11 @@ struct SimFaults {
   u64 failing_reads = 0;       // so many of the next ones fail; likewise below
   u64 failing_writes = 0;
   u64 failing_flushes = 0;
+  bool flushes_let_go = false; // those that fail do
   u64 lost_writes = 0;         // told to be done, and not done
   u64 misdirected_writes = 0;  // told to be done, and done somewhere else
   u64 slow_calls = 0;          // take `slow_ns` longer
+  u64 slow_reads = 0;          // likewise, and of reads alone
   u64 slow_ns = 0;
   bool host_full = false;      // the host's file system has nothing more to give
   std::set<u64> bad_blocks;    // reads of these never work; a write mends them
@@ -74,6 +79,10 @@ class SimDevice final : public Device {
   void kill();
   /// The power goes: as kill, and what no flush covered may be lost, sector by sector.
   void lose_power();
+  /// The process ends, in order or not (kill and lose_power do it): what failed flushes let go of is gone.
+  void end();
+  /// Did a flush let go of anything that is gone when the process ends?
+  bool let_go() const;
   SimFaults& faults() { return faults_; }
   /// From here on another seed decides.
   void reseed(u64 seed) { rng_ = Rng(seed); }
@@ -88,8 +97,9 @@ class SimDevice final : public Device {
   };
   void put(u64 block, const std::byte* bytes);
   void put_torn(u64 block, const std::byte* bytes);
+  void let_some_go(u64 newest);
   void forget(u64 offset, u64 length);
-  Runtime::Sleep wait();
+  Runtime::Sleep wait(bool reads = false);
   bool fails(u64 one_in, u64& next) {
     if (next > 0) return next-- > 0;
     return one_in != 0 && rng_.one_in(one_in);

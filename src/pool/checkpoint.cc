@@ -40,7 +40,7 @@ Task<Status> Pool::write_checkpoint(u64 number, LogPosition log_from) {
   Pages pages(*this);
   Status status = co_await client_.write_pages(pages);
   if (status) status = co_await write_tables(number);
-  if (status && !planted(Plant::checkpoint_first)) status = co_await device_.flush();
+  if (status && !planted(Plant::checkpoint_first)) status = co_await flusher_.flush();
   if (status) {
     superblock_.checkpoint_number = number;
     superblock_.log_segment = log_from.segment;

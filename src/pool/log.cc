@@ -25,9 +25,10 @@ u64 record_size(u64 crcs) { return 24 + crcs * sizeof(u32); }
 
 }  // namespace
 
-Log::Log(Runtime& runtime, Device& device, Space& space, LogSink& sink, ChunkSource chunks, Options options)
+Log::Log(Runtime& runtime, Device& device, Flusher& flusher, Space& space, LogSink& sink, ChunkSource chunks, Options options)
     : runtime_(runtime),
       device_(device),
+      flusher_(flusher),
       space_(space),
       sink_(sink),
       chunks_(std::move(chunks)),
@@ -435,7 +436,7 @@ Task<Status> Log::flush() {
     flushing_ = true;
     u64 covers = applied_;
     Status status;
-    if (!planted(Plant::no_flush)) status = co_await device_.flush();
+    if (!planted(Plant::no_flush)) status = co_await flusher_.flush();
     if (planted(Plant::flush_covers_more)) covers = applied_;
     if (planted(Plant::flush_error_ignored)) status = Status{};
     flushing_ = false;

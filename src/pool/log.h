@@ -18,6 +18,7 @@
 #include "base/aligned.h"
 #include "device/device.h"
 #include "format/batch.h"
+#include "pool/flusher.h"
 #include "pool/space.h"
 #include "runtime/sync.h"
 
@@ -67,7 +68,7 @@ class Log {
   /// last reserve. Fails: no_space.
   using ChunkSource = std::function<Task<Result<u64>>(bool urgent)>;
 
-  Log(Runtime& runtime, Device& device, Space& space, LogSink& sink, ChunkSource chunks, Options options);
+  Log(Runtime& runtime, Device& device, Flusher& flusher, Space& space, LogSink& sink, ChunkSource chunks, Options options);
   ~Log();
 
   /// Begins a segment in `chunk` at byte `base`, and starts to write.
@@ -157,6 +158,7 @@ class Log {
 
   Runtime& runtime_;
   Device& device_;
+  Flusher& flusher_;
   Space& space_;
   LogSink& sink_;
   ChunkSource chunks_;

@@ -29,7 +29,7 @@ Task<Status> Pool::open() {
   // After a kill the superblock may be in the host's cache alone. What it lets go of is used again from here on, so it must not be
   // possible any more to come back to the one before.
   if (!options_.read_only) {
-    if (auto status = co_await device_.flush(); !status) co_return status;
+    if (auto status = co_await flusher_.flush(); !status) co_return status;
   }
   // The pool's own limit counts, not what today's caller would give a new one; a block device keeps to its size.
   if (device_.size_max() < superblock_.size_max) static_cast<void>(device_.set_size_max(superblock_.size_max).ok());
@@ -79,7 +79,7 @@ Task<Status> Pool::format() {
   std::memcpy(buffer.data(), bytes.data(), bytes.size());
   const Bytes out = buffer.span();
   if (auto status = co_await device_.write(chunk, out); !status) co_return status;
-  if (auto status = co_await device_.flush(); !status) co_return status;
+  if (auto status = co_await flusher_.flush(); !status) co_return status;
   superblock_.checkpoint_number = 1;
   superblock_.flushed_number = 1;
   superblock_.root_offset = chunk;
@@ -99,7 +99,7 @@ Task<Status> Pool::write_superblock() {
   for (u64 offset : {u64{0}, superblock_b_offset}) {
     if (planted(Plant::one_superblock) && offset != 0) break;
     if (auto status = co_await device_.write(offset, bytes); !status) co_return status;
-    if (auto status = co_await device_.flush(); !status) co_return status;
+    if (auto status = co_await flusher_.flush(); !status) co_return status;
   }
   co_return Status{};
 }
@@ -225,7 +225,7 @@ Task<Status> Pool::begin_epoch(ReplayEnd end) {
                              .next_number = end.next_number,
                              .checkpoint_number = superblock_.checkpoint_number};
   log_ = std::make_unique<Log>(
-      runtime_, device_, space_, *sink_, [this](bool urgent) { return chunk_for_log(urgent); }, options);
+      runtime_, device_, flusher_, space_, *sink_, [this](bool urgent) { return chunk_for_log(urgent); }, options);
   if (latched_) {
     log_->latch(*latched_);
     co_return Status{};
@@ -248,7 +248,7 @@ Task<Status> Pool::begin_epoch(ReplayEnd end) {
   } else {
     space_.mark_used(chunk, ChunkUse::segments);
   }
-  if (auto status = co_await device_.flush(); !status) co_return status;
+  if (auto status = co_await flusher_.flush(); !status) co_return status;
   const LogPosition from{space_.segment_numbers_given(), chunk, base, 1};
   if (changed) {
     // A log that starts wants a successor, and where chunks are short it makes room for one by a checkpoint: after this one.

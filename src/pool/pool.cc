@@ -27,6 +27,7 @@ constexpr u64 pieces_max = 64;
 Pool::Pool(Runtime& runtime, Device& device, PoolClient& client, PoolOptions options)
     : runtime_(runtime),
       device_(device),
+      flusher_(runtime, device),
       client_(client),
       options_(options),
       space_(chunk_size_min),

@@ -192,6 +192,7 @@ class Pool {
 
   Runtime& runtime_;
   Device& device_;
+  Flusher flusher_;
   PoolClient& client_;
   PoolOptions options_;
   Space space_;

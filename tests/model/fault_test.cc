@@ -69,6 +69,35 @@ TEST_F(FaultTest, AFlushThatFailsIsToldToAllWhoWaitForIt) {
   expect(0, 1);
 }
 
+/// Linux tells of a failed flush once, to one who asks.
+TEST(FlushTest, ACheckpointThatRunsBesideAFlushThatFailsIsNotTakenForDurable) {
+  for (u64 seed = 1; seed <= 40; ++seed) {
+    World world({.seed = seed, .verify_one_in = 0});
+    ASSERT_TRUE(world.open());
+    world.create("db", 16 * MiB);
+    world.sync();
+    world.write("db", 0, pattern(1, 64 * KiB));
+    world.device().faults().failing_flushes = 1;
+    world.device().faults().flushes_let_go = true;
+    const auto handle = world.handle("db");
+    Gate gate(world.runtime());
+    gate.spawn([](World& in, Handle& to, u64 after) -> Task<void> {
+      co_await in.runtime().sleep(after);
+      static_cast<void>(co_await to.flush());
+    }(world, *handle, seed * 5 * microsecond_ns));
+    static_cast<void>(world.run(world.engine().sync()));
+    world.runtime().run(gate.close());
+    EXPECT_FALSE(world.engine().status().writable);
+    world.kill();
+    const auto report = world.verify();
+    ASSERT_TRUE(report) << report.error().message;
+    for (const CheckDamage& damage : report->damage) ADD_FAILURE() << "seed " << seed << ": " << damage.kind << " " << damage.note;
+    ASSERT_TRUE(world.open());
+    EXPECT_TRUE(world.engine().status().writable) << world.engine().status().health;
+    world.kill();
+  }
+}
+
 TEST_F(FaultTest, ABadBlockCostsItsFourKibibytesAloneAndIsMendedByAWrite) {
   EXPECT_TRUE(write(0, 1));
   world.snapshot("db@s");
