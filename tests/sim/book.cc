@@ -426,36 +426,44 @@ void Book::applied(u64 number, const DataRecord& record, const Status& status) {
 bool Book::claim(const DataRecord& record, u64 number, bool ok, std::vector<Block>& blocks) {
   if (record.zero) return claim_zeroes(record.head, record.first_block, record.count, number, ok);
   const Object* const object = now_.with_root(record.head);
+  Request* owner = nullptr;
+  Part* found = nullptr;
+  // Of a volume that is gone nobody can say what the rest of a block was: then the place must do, where nothing fits better.
+  const auto look = [&](Request& request, Part& part) {
+    if (part.applied || part.refused || part.offset / block_size != record.first_block ||
+        div_up(part.offset + part.length, block_size) != record.first_block + record.count) {
+      return false;
+    }
+    Content after = object != nullptr ? object->content : Content();
+    const std::string bytes = request.op.kind == OpKind::write ? request.bytes.substr(part.offset - request.op.offset, part.length)
+                                                               : std::string(part.length, '\0');
+    after.write(part.offset, bytes);
+    std::vector<Block> made;
+    bool same = true;
+    for (u64 i = 0; i < record.count && same; ++i) {
+      made.push_back(after.blocks.find(record.first_block + i));
+      same = crc32c(std::as_bytes(std::span(*made.back()))) == record.crcs[i];
+    }
+    const bool whole = part.offset % block_size == 0 && part.length % block_size == 0;
+    if (!same && (ok || whole || found != nullptr)) return false;
+    owner = &request;
+    found = &part;
+    blocks = std::move(made);
+    return same;
+  };
+  bool sure = false;
   for (auto* list : {&open_, &doubtful_}) {
     if (list == &doubtful_ && !replaying_) continue;
     for (Request& request : *list) {
       if (request.root != record.head) continue;
-      for (Part& part : request.parts) {
-        if (part.applied || part.refused || part.offset / block_size != record.first_block ||
-            div_up(part.offset + part.length, block_size) != record.first_block + record.count) {
-          continue;
-        }
-        // Of a volume that is gone nobody can say what the rest of a block was.
-        Content after = object != nullptr ? object->content : Content();
-        const std::string bytes = request.op.kind == OpKind::write ? request.bytes.substr(part.offset - request.op.offset, part.length)
-                                                                   : std::string(part.length, '\0');
-        after.write(part.offset, bytes);
-        std::vector<Block> made;
-        bool same = true;
-        for (u64 i = 0; i < record.count && same; ++i) {
-          made.push_back(after.blocks.find(record.first_block + i));
-          same = crc32c(std::as_bytes(std::span(*made.back()))) == record.crcs[i];
-        }
-        if (!same && ok) continue;
-        blocks = std::move(made);
-        (ok ? part.applied : part.refused) = true;
-        request.refused = request.refused || !ok;
-        request.number = number;
-        return true;
-      }
+      for (Part& part : request.parts) sure = sure || look(request, part);
     }
   }
-  return false;
+  if (found == nullptr) return false;
+  (ok ? found->applied : found->refused) = true;
+  owner->refused = owner->refused || !ok;
+  owner->number = number;
+  return true;
 }
 
 /// Zeroing goes from front to back, in one piece where it can.
