@@ -109,11 +109,16 @@ Task<void> Log::room(u64 blocks, u64 record_bytes, bool command) {
 Task<Status> Log::write(RootId head, u64 first_block, const std::byte* blocks, u64 count) {
   CHECK(count > 0 && count <= blocks_max_ && is_aligned(blocks));
   if (auto status = refused(); !status) co_return status;
-  if (auto status = co_await successor(); !status) co_return status;
   std::vector<u32> crcs(count);
   for (u64 i = 0; i < count; ++i) crcs[i] = crc32c({blocks + i * block_size, block_size});
-  co_await joining_.acquire();
-  co_await room(count, record_size(count), false);
+  for (;;) {
+    if (auto status = co_await successor(); !status) co_return status;
+    co_await joining_.acquire();
+    co_await room(count, record_size(count), false);
+    // Those before may have used the successor up. Who joins all the same would take the chunks that are kept for checkpoints.
+    if (!wants_successor()) break;
+    joining_.release();
+  }
   Batch& batch = *open_;
   batch.blocks.emplace_back(blocks, count * block_size);
   batch.applied.records.data.push_back({head, first_block, count, false, std::move(crcs)});
@@ -126,10 +131,14 @@ Task<Status> Log::write(RootId head, u64 first_block, const std::byte* blocks, u
   co_return co_await join;
 }
 
+bool Log::wants_successor() const {
+  return next_.number == 0 && slots_ - position_.slot < slots_ / 4 + blocks_max_ && !latched_;
+}
+
 /// Data waits while the segment runs out and its successor is not at hand; commands and checkpoints, which make room,
 /// go on in what is left.
 Task<Status> Log::successor() {
-  while (next_.number == 0 && slots_ - position_.slot < slots_ / 4 + blocks_max_ && !latched_) {
+  while (wants_successor()) {
     const bool mine = !fetching_;
     if (mine) {
       co_await fetch_next();

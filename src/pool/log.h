@@ -148,6 +148,7 @@ class Log {
   Task<bool> next_segment();
   Task<bool> place(Batch& batch);
   Task<void> write_batch(Batch* batch);
+  bool wants_successor() const;
   Task<Status> successor();
   Task<void> fetch_next();
   bool offer(const Result<u64>& chunk);

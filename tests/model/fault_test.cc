@@ -175,6 +175,32 @@ TEST_F(FaultTest, AFullHostRefusesWritesAndServesEverythingElse) {
   for (u64 i = 0; i < 20; ++i) expect(i * 64 * KiB, 5000 + i);
 }
 
+/// Many long writes at once find a successor of the log's segment, which the first of them use up.
+TEST(FullHostTest, ABurstOfWritesLeavesTheChunksThatTheNextOpeningNeeds) {
+  for (u64 seed = 1; seed <= 20; ++seed) {
+    World world({.seed = seed, .pool_size = 40 * MiB});
+    ASSERT_TRUE(world.open());
+    world.create("db", 16 * MiB);
+    world.runtime().run_for(10 * second_ns);  // the reserve is there
+    world.fill_host();
+    const std::string bytes = pattern(1, MiB);
+    const auto to = world.handle("db");
+    Gate gate(world.runtime());
+    for (u64 i = 0; i < 16; ++i) {
+      gate.spawn([](Handle& in, u64 offset, const std::string& what) -> Task<void> {
+        static_cast<void>(co_await in.write(offset, std::as_bytes(std::span(what)), false));
+      }(*to, i * MiB, bytes));
+    }
+    world.runtime().run(gate.close());
+    world.kill();
+    const Status opened = world.open();
+    ASSERT_TRUE(opened) << opened.error().message;
+    world.sync();
+    EXPECT_EQ(world.engine().status().health, "ok");
+    world.kill();
+  }
+}
+
 TEST_F(FaultTest, APoolThatLatchesWhileAFullHostRefusesItsNextChunksCloses) {
   for (u64 seed = 0; seed < 40; ++seed) {
     World young({.seed = seed, .verify_one_in = 0});

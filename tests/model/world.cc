@@ -25,7 +25,7 @@ World::~World() {
 
 Status World::open() {
   runtime_ = std::make_unique<SimRuntime>(seeds_.next());
-  device_ = std::make_unique<SimDevice>(*runtime_, disk_, seeds_.next());
+  device_ = std::make_unique<SimDevice>(*runtime_, disk_, seeds_.next(), SimFaults{.host_full = host_is_full_});
   engine_ = std::make_unique<EngineCore>(*runtime_, *device_,
                                          EngineOptions{.create = !made_, .memory_max = options_.memory_max});
   Status status = run(engine_->open());

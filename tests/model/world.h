@@ -33,6 +33,8 @@ class World {
   void close();
   void kill();
   void lose_power();
+  /// The host gives no more space, to the next engines either.
+  void fill_host() { device_->faults().host_full = host_is_full_ = true; }
   /// Something is wrong with the disk on purpose: the verifier is not asked any more.
   void plant_damage() { options_.verify_one_in = 0; }
   /// What the verifier says of the disk as it lies.
@@ -78,6 +80,7 @@ class World {
   std::unique_ptr<SimDevice> device_;
   std::unique_ptr<EngineCore> engine_;
   bool made_ = false;
+  bool host_is_full_ = false;
 };
 
 /// Fills a world that was just opened with one of each: volumes of two heights, snapshots, clones, leaves, patches, a branch
