@@ -1,74 +1,144 @@
-#include "sim/faults.h"
-
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <vector>
 
 #include "format/batch.h"
 #include "format/superblock.h"
+#include "format/tables.h"
+#include "sim/faults.h"
 
 namespace brindle::sim {
 
 namespace {
 
-enum class Kind : u8 { superblock, table, page, batch, anything };
-constexpr u64 kinds = 5;
+enum class Kind : u8 { superblock, table, page, data, batch, anything };
+constexpr u64 kinds = 6;
 
-constexpr std::byte page_magic[] = {std::byte{'P'}, std::byte{'G'}};
+/// Bytes of the disk that belong together.
+struct Range {
+  u64 offset = 0;
+  u64 length = 0;
+};
 
-bool holds_page(const std::vector<std::byte>& block) {
-  for (u64 at = 0; at < block_size; at += page_slot_size) {
-    if (std::equal(std::begin(page_magic), std::end(page_magic), block.begin() + static_cast<std::ptrdiff_t>(at)))
-      return true;
-  }
-  return false;
-}
-
-bool begins_batch(const std::vector<std::byte>& block) {
-  u32 magic = 0;
-  std::memcpy(&magic, block.data(), sizeof magic);
-  return magic == batch_magic;
-}
-
-/// The blocks of a kind, as far as one can tell from outside.
-std::vector<u64> blocks_of(const SimDisk& disk, Kind kind) {
-  std::optional<Superblock> super;
-  if (const auto at = disk.blocks.find(0); at != disk.blocks.end()) {
-    if (auto parsed = parse_superblock(at->second)) super = *parsed;
-  }
-  const auto is_one = [&](u64 number, const std::vector<std::byte>& block) {
-    switch (kind) {
-      case Kind::superblock: return number == 0 || number == superblock_b_offset / block_size;
-      case Kind::table:
-        return super && number * block_size / super->chunk_size == super->root_offset / super->chunk_size;
-      case Kind::page: return holds_page(block);
-      case Kind::batch: return begins_batch(block);
-      case Kind::anything: return true;
+/// What the newest durable checkpoint and the log behind it consist of. Most of what else is on a disk nobody will ever read.
+class Living {
+ public:
+  explicit Living(const SimDisk& disk) : disk_(disk) {
+    for (const u64 offset : {u64{0}, superblock_b_offset}) {
+      const std::vector<std::byte> block = bytes({offset, block_size});
+      const auto parsed = parse_superblock(block);
+      if (parsed && (!super_ || parsed->generation > super_->generation)) super_ = *parsed;
     }
-    return false;
-  };
-  std::vector<u64> found;
-  for (const auto& [number, block] : disk.blocks) {
-    const bool empty = std::all_of(block.begin(), block.end(), [](std::byte byte) { return byte == std::byte{}; });
-    if (!empty && is_one(number, block)) found.push_back(number);
+    if (super_) read_tables();
   }
-  return found;
-}
+
+  std::vector<Range> of(Kind kind) const {
+    switch (kind) {
+      case Kind::superblock: return {{0, block_size}, {superblock_b_offset, block_size}};
+      case Kind::table: return tables_;
+      case Kind::page: return slots(SegmentKind::pages);
+      case Kind::data: return slots(SegmentKind::data);
+      case Kind::batch: return batches();
+      case Kind::anything: break;
+    }
+    std::vector<Range> all;
+    for (const auto& [number, block] : disk_.blocks) all.push_back({number * block_size, block_size});
+    return all;
+  }
+
+ private:
+  std::vector<std::byte> bytes(const Range& range) const {
+    std::vector<std::byte> out(range.length);
+    for (u64 done = 0; done < range.length;) {
+      const u64 at = range.offset + done;
+      const u64 part = std::min(range.length - done, block_size - at % block_size);
+      const auto block = disk_.blocks.find(at / block_size);
+      if (block != disk_.blocks.end() && !block->second.empty()) std::memcpy(out.data() + done, block->second.data() + at % block_size, part);
+      done += part;
+    }
+    return out;
+  }
+
+  void read_tables() {
+    tables_.push_back({super_->root_offset, super_->root_length});
+    const auto root = decode_checkpoint_root(bytes(tables_.front()));
+    if (!root) return;
+    for (const Place& piece : root->directory) {
+      tables_.push_back({piece.offset, piece.length});
+      const std::vector<std::byte> directory = bytes(tables_.back());
+      Reader from(directory);
+      while (from.left() > 0) {
+        const DirectoryEntry entry = decode_directory_entry(from);
+        if (!from.ok()) break;
+        tables_.push_back({entry.place.offset, entry.place.length});
+        if (entry.table == TableId::segments) read_segments(tables_.back());
+      }
+    }
+  }
+
+  void read_segments(const Range& bucket) {
+    const std::vector<std::byte> table = bytes(bucket);
+    Reader from(table);
+    while (from.left() > 0) {
+      SegmentRecord record = decode_segment(from, super_->chunk_size);
+      if (record.number == 0 || !from.ok()) break;
+      segments_.push_back(std::move(record));
+    }
+  }
+
+  /// The live slots of whole segments; of packed ones some are moved, which nobody needs here.
+  std::vector<Range> slots(SegmentKind kind) const {
+    std::vector<Range> out;
+    for (const SegmentRecord& segment : segments_) {
+      if (segment.kind != kind || segment.packed) continue;
+      for (u64 slot = 0; slot < segment.live.size() * 64; ++slot) {
+        if ((segment.live[slot / 64] >> (slot % 64) & 1) == 0) continue;
+        out.push_back({segment.pieces.front().offset + slot * slot_size(kind), slot_size(kind)});
+      }
+    }
+    return out;
+  }
+
+  /// Headers and records that a replay reads.
+  std::vector<Range> batches() const {
+    std::vector<Range> out;
+    for (const auto& [number, block] : disk_.blocks) {
+      u32 magic = 0;
+      if (!super_ || block.empty()) continue;
+      std::memcpy(&magic, block.data(), sizeof magic);
+      if (magic != batch_magic) continue;
+      BatchHeader header;
+      std::memcpy(&header, block.data(), sizeof header);
+      if (header.epoch != super_->epoch || header.number < super_->checkpoint_number) continue;
+      out.push_back({number * block_size, sizeof header + header.record_bytes});
+    }
+    return out;
+  }
+
+  const SimDisk& disk_;
+  std::optional<Superblock> super_;
+  std::vector<Range> tables_;
+  std::vector<SegmentRecord> segments_;
+};
 
 }  // namespace
 
 void rot(SimDisk& disk, Rng& rng) {
-  const std::vector<u64> blocks = blocks_of(disk, static_cast<Kind>(rng.below(kinds)));
-  if (blocks.empty()) return;
-  const u64 number = blocks[rng.below(blocks.size())];
-  std::vector<std::byte>& block = disk.blocks[number];
+  const Living living(disk);
+  std::vector<Range> ranges = living.of(static_cast<Kind>(rng.below(kinds)));
+  if (ranges.empty()) ranges = living.of(Kind::anything);
+  const Range range = ranges[rng.below(ranges.size())];
   // Of most blocks a small part is filled: there.
   std::vector<u64> filled;
-  for (u64 at = 0; at < block_size; ++at) {
-    if (block[at] != std::byte{}) filled.push_back(at);
+  for (u64 at = range.offset; at < range.offset + range.length; ++at) {
+    const auto block = disk.blocks.find(at / block_size);
+    if (block != disk.blocks.end() && !block->second.empty() && block->second[at % block_size] != std::byte{}) filled.push_back(at);
   }
-  block[filled[rng.below(filled.size())]] ^= std::byte{1} << rng.below(8);
-  disk.cached.erase(number);
+  if (filled.empty()) return;
+  const u64 at = filled[rng.below(filled.size())];
+  disk.blocks[at / block_size][at % block_size] ^= std::byte{1} << rng.below(8);
+  disk.cached.erase(at / block_size);
 }
 
 }  // namespace brindle::sim
