@@ -2,6 +2,10 @@
 
 namespace brindle {
 
+namespace {
+constexpr u64 busy_ns_max = 100 * microsecond_ns;  // that computing takes at once
+}
+
 bool SimRuntime::step_ready() {
   if (ready_.empty()) return false;
   std::swap(ready_[rng_.below(ready_.size())], ready_.back());
@@ -16,14 +20,22 @@ bool SimRuntime::step_ready() {
 }
 
 bool SimRuntime::step() {
+  const bool busy = busy_one_in_ != 0 && !ready_.empty() && !timers_.empty() &&
+                    timers_.begin()->first <= now_ns_ + busy_ns_max && rng_.one_in(busy_one_in_);
+  if (busy) move_on();
   if (step_ready()) return true;
   if (timers_.empty()) return false;
+  move_on();
+  return step_ready();
+}
+
+/// To when the next timer is due.
+void SimRuntime::move_on() {
   now_ns_ = std::max(now_ns_, timers_.begin()->first);
   while (!timers_.empty() && timers_.begin()->first <= now_ns_) {
     ready_.push_back({timers_.begin()->second, {}});
     timers_.erase(timers_.begin());
   }
-  return step_ready();
 }
 
 void SimRuntime::run(Task<void> task) {

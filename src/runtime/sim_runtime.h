@@ -1,6 +1,7 @@
 // sim_runtime.h: a runtime whose time is virtual and whose order is drawn from a seed, so a run can be had again.
 //
-// Holds:  1. What is ready runs in random order; time moves only when nothing is ready.
+// Holds:  1. What is ready runs in random order; time moves only when nothing is ready, or now and then as if computing took
+//            some (`busy`).
 //         2. The same seed and the same calls give the same run.
 // Caller: one thread.
 #pragma once
@@ -32,6 +33,9 @@ class SimRuntime final : public Runtime {
   /// Forgets everything that was to run: a crash. The coroutines leak, as they do in a process that dies.
   void drop();
   Rng& rng() { return rng_; }
+  /// Before one step in so many, what is due soon becomes ready although something else is; 0: never. So work that only
+  /// yields meets the ends of the calls of the device.
+  void busy(u64 one_in) { busy_one_in_ = one_in; }
   bool step();
 
  private:
@@ -41,8 +45,10 @@ class SimRuntime final : public Runtime {
     std::function<void()> work;
   };
   bool step_ready();
+  void move_on();
 
   Rng rng_;
+  u64 busy_one_in_ = 0;
   u64 now_ns_ = 1;
   std::vector<Ready> ready_;
   std::multimap<u64, std::coroutine_handle<>> timers_;
