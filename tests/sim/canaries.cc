@@ -82,6 +82,8 @@ constexpr Where where[] = {
     {Plant::read_in_pieces, "many-lanes"},
     {Plant::successor_unnamed, "aging"},
     {Plant::checkpoint_first, "plain"},
+    {Plant::number_gap, "full-host"},
+    {Plant::cursor_forgotten, "deletions"},
     {Plant::lost_write, "many-lanes"},
 };
 

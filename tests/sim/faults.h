@@ -10,10 +10,12 @@
 //   a crash while opening        as above; also a power loss behind a kill, before the recovery has flushed
 //   a call that fails once       costs time only: reads, writes of the log and of checkpoints are tried again
 //   the host is full             what needs space is refused with no_space; reads, flushes and deletions go on
-//   slow and stuck calls         cost time only; others do not wait for them for ever
+//   slow and stuck calls         cost time only; others do not wait for them for ever. What a slow read is about may be
+//                                overwritten, freed and written again meanwhile
 //   writes fail, a flush fails   the pool latches: changes fail with io or read_only, reads go on; what failed may or may not
-//                                be there after the next start, wholly or not at all (up to 256 KiB); what was acknowledged
-//                                is treated as after a kill or power loss
+//                                be there after the next start, wholly or not at all (up to 256 KiB). A flush that fails lets
+//                                go of some of what it was to make durable, as Linux does: it is read until the process ends
+//                                and gone then. So the next start, after whatever end, is like one after a power loss
 //
 // To be detected only: every read returns what was written, or an error (io, corrupt); commands and writes may fail; the
 // pool may latch; opening may fail, or give a read-only pool that stands at an earlier moment and says so. Never wrong data,
@@ -47,10 +49,17 @@ inline bool cause(const Op& op, SimDisk& disk, SimFaults& faults) {
   switch (op.kind) {
     case OpKind::fault_passing: (op.stamp == 0 ? faults.failing_reads : faults.failing_writes) = 1; return false;
     case OpKind::fault_writes: faults.failing_writes = op.stamp; return false;
-    case OpKind::fault_flush: faults.failing_flushes = 1; return false;
+    case OpKind::fault_flush:
+      faults.failing_flushes = 1;
+      faults.flushes_let_go = true;
+      return false;
     case OpKind::fault_host_full: faults.host_full = !faults.host_full; return false;
     case OpKind::fault_slow:
       faults.slow_calls = op.stamp;
+      faults.slow_ns = op.length;
+      return false;
+    case OpKind::fault_slow_reads:
+      faults.slow_reads = op.stamp;
       faults.slow_ns = op.length;
       return false;
     case OpKind::fault_stuck:

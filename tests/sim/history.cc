@@ -12,18 +12,19 @@ namespace brindle::sim {
 
 namespace {
 
-constexpr std::string_view profile_names[] = {"plain",     "many lanes", "tiny cache", "nearly full",
+constexpr std::string_view profile_names[] = {"plain",     "many lanes", "tiny cache", "nearly full", "full host",
                                               "deletions", "aging",      "errors",     "damage"};
 constexpr std::string_view op_names[] = {
     "read",   "write",  "zero",   "discard", "flush",   "create", "snapshot",  "clone", "rollback",
     "resize", "rename", "label",  "protect", "remove",  "frees",  "measure",   "extents", "diff",
     "list",   "sync",   "scrub",  "check",   "grow",    "pause",  "fault: a call fails once",
-    "fault: writes fail", "fault: a flush fails", "fault: the host is full, or no more", "fault: slow calls",
+    "fault: writes fail", "fault: a flush fails", "fault: the host is full, or no more", "fault: slow calls", "fault: slow reads",
     "fault: a stuck call", "fault: a bad block", "fault: a lost write", "fault: a misdirected write",
     "settle", "reopen", "kill", "power loss"};
 
 constexpr u64 part_bytes = 256 * KiB;  // what is atomic
 constexpr size_t entries_max = 22;
+constexpr u64 places_of_large = 40;  // of a volume of many leaves
 constexpr u64 blocks_max = 1400;  // of an ordinary volume: a little less than three leaves
 
 struct Volume {
@@ -39,15 +40,17 @@ class Drawer {
  public:
   explicit Drawer(const HistoryOptions& options) : rng_(options.seed) {
     history_.seed = options.seed;
-    const u64 drawn = rng_.below(16);
-    static constexpr Profile share[16] = {Profile::plain,      Profile::plain,       Profile::plain,      Profile::many_lanes,
-                                          Profile::many_lanes, Profile::many_lanes,  Profile::tiny_cache, Profile::tiny_cache,
-                                          Profile::nearly_full, Profile::nearly_full, Profile::deletions,  Profile::deletions,
-                                          Profile::deletions,  Profile::aging,       Profile::errors,     Profile::damage};
+    static constexpr Profile share[] = {Profile::plain,       Profile::plain,       Profile::plain,      Profile::many_lanes,
+                                        Profile::many_lanes,  Profile::many_lanes,  Profile::tiny_cache, Profile::tiny_cache,
+                                        Profile::nearly_full, Profile::nearly_full, Profile::full_host,  Profile::deletions,
+                                        Profile::deletions,   Profile::deletions,   Profile::aging,      Profile::errors,
+                                        Profile::damage};
+    const u64 drawn = rng_.below(std::size(share));
     history_.profile = options.profile.value_or(share[drawn]);
   }
 
   History draw() {
+    if (rng_.one_in(2)) history_.busy = u64{1} << rng_.between(1, 6);
     switch (history_.profile) {
       case Profile::nearly_full: history_.pool_size = rng_.between(12, 16) * MiB; break;
       case Profile::deletions:
@@ -55,12 +58,13 @@ class Drawer {
         if (!rng_.one_in(3)) history_.memory_max = 512 * KiB;
         break;
       case Profile::tiny_cache: history_.memory_max = rng_.one_in(2) ? 512 * KiB : MiB; break;
+      case Profile::full_host: history_.pool_size = rng_.between(24, 48) * MiB; break;
       case Profile::aging: return draw_aging();
       default:
         if (rng_.one_in(4)) history_.memory_max = MiB;
         if (rng_.one_in(4)) history_.pool_size = 40 * MiB;
     }
-    lanes_ = profile(Profile::many_lanes) ? rng_.between(4, 8) : rng_.one_in(3) ? 1 : rng_.between(2, 4);
+    lanes_ = profile(Profile::many_lanes) || profile(Profile::full_host) ? rng_.between(4, 8) : rng_.one_in(3) ? 1 : rng_.between(2, 4);
     if (rng_.one_in(8)) lanes_ = 1;
     const u64 phases = rng_.between(6, 14);
     for (u64 phase = 0; phase < phases; ++phase) {
@@ -68,6 +72,7 @@ class Drawer {
         for (u64 i = rng_.between(1, 3); i > 0; --i) push(create());
         push({.kind = OpKind::settle});
         if (profile(Profile::nearly_full)) fill();
+        if (profile(Profile::deletions) && !rng_.one_in(3)) spread();
       }
       const u64 count = rng_.one_in(3) ? rng_.between(40, 90) : rng_.between(4, 30);
       storm_ = profile(Profile::deletions) ? !rng_.one_in(3) : rng_.one_in(8);
@@ -100,6 +105,22 @@ class Drawer {
             .name = make.name,
             .offset = at,
             .length = std::min(part_bytes, end - at),
+            .stamp = ++stamp_});
+    }
+    push({.kind = OpKind::settle, .count = true});
+  }
+
+  /// A volume with blocks in many leaves, so that walks over it take their time.
+  void spread() {
+    const Op make{.kind = OpKind::create, .name = fmt::format("v{}", ++made_), .length = 64 * GiB};
+    volumes_[make.name] = Volume{make.length, {}, 0, false};
+    push(make);
+    push({.kind = OpKind::settle});
+    for (u64 i = 0; i < places_of_large; ++i) {
+      push({.kind = OpKind::write,
+            .name = make.name,
+            .offset = place(i, make.length / block_size) * block_size,
+            .length = rng_.between(1, 2) * block_size,
             .stamp = ++stamp_});
     }
     push({.kind = OpKind::settle, .count = true});
@@ -141,15 +162,16 @@ class Drawer {
 
   // --- reading and writing
 
+  u64 place(u64 number, u64 blocks) const { return Rng(history_.seed + number).next() % blocks; }
+
   void range(Op& op) {
     const u64 size = size_of(op.name);
     const u64 blocks = size / block_size;
     // Places that are met again, the same ones in every volume: clones write where their origin does.
-    const u64 places = blocks > 4096 ? 40 : profile(Profile::many_lanes) ? 3 : 6;
+    const u64 places = blocks > 4096 ? places_of_large : profile(Profile::many_lanes) ? 3 : 6;
     u64 first = rng_.below(blocks);
     if (blocks > 4096 || !rng_.one_in(3)) {
-      Rng place(history_.seed + rng_.below(places));
-      first = (place.next() % blocks + rng_.below(profile(Profile::many_lanes) ? 2 : 4)) % blocks;
+      first = (place(rng_.below(places), blocks) + rng_.below(profile(Profile::many_lanes) ? 2 : 4)) % blocks;
     }
     const u64 kind = rng_.below(16);
     if (kind < 8) {
@@ -171,6 +193,7 @@ class Drawer {
     }
     // A pool gets full by long writes.
     if (profile(Profile::nearly_full) && rng_.one_in(2)) op.length = rng_.between(20 * KiB, part_bytes);
+    if (profile(Profile::full_host) && rng_.one_in(2)) op.length = rng_.between(20 * KiB, 4 * part_bytes);
     if (rng_.one_in(200)) return;  // beyond the end, perhaps
     op.offset = std::min(op.offset, size - 1);
     op.length = std::min(op.length, size - op.offset);
@@ -236,7 +259,7 @@ class Drawer {
     const auto there = list(true, false);
     u64 kind = rng_.below(20);
     if (storm_ && rng_.one_in(2)) kind = rng_.one_in(3) ? 8 : rng_.one_in(4) ? 10 : 19;
-    if (storm_ && rng_.one_in(10)) kind = 13;
+    if (rng_.one_in(storm_ || profile(Profile::many_lanes) ? 10 : 60)) kind = 13;
     if (there.empty()) kind = 0;
     if (many && kind < 10) kind = 19;
     if (kind <= 1) return create();
@@ -267,6 +290,9 @@ class Drawer {
     }
     if (kind == 13) {
       Op op{.kind = OpKind::resize, .name = pick(there), .length = draw_size(), .flag = !rng_.one_in(10)};
+      // Often to an end amid what is just being written.
+      const u64 blocks = size_of(op.name) / block_size;
+      if (rng_.one_in(2)) op.length = std::max<u64>(1, place(rng_.below(3), blocks) + rng_.below(3)) * block_size;
       if (const auto at = volumes_.find(op.name); at != volumes_.end()) at->second.size = op.length;
       return op;
     }
@@ -315,7 +341,6 @@ class Drawer {
   }
 
   Op upkeep() {
-    // A check begins a checkpoint, whatever walks are under way.
     if (profile(Profile::deletions) && rng_.one_in(2)) return {.kind = OpKind::check};
     switch (rng_.below(8)) {
       case 0: case 1: case 2: return {.kind = OpKind::sync};
@@ -346,13 +371,17 @@ class Drawer {
   Op any() {
     const bool faulty = profile(Profile::errors) || profile(Profile::damage);
     if (faulty && rng_.one_in(12)) return fault();
-    if (!faulty && rng_.one_in(100)) {
-      const u64 kind = rng_.below(4);
+    if (!faulty && rng_.one_in(profile(Profile::nearly_full) ? 30 : 60)) {
+      const u64 kind = rng_.below(profile(Profile::full_host) ? 12 : 6);
+      if (kind >= 6) return {.kind = OpKind::fault_host_full};
+      if (kind >= 4) return {.kind = OpKind::fault_slow_reads, .length = rng_.between(1, 3000) * 1'000'000, .stamp = rng_.between(1, 4)};
       if (kind == 0) return {.kind = OpKind::fault_stuck};
       if (kind == 1) return {.kind = OpKind::fault_slow, .length = rng_.between(1, 300) * 1'000'000, .stamp = rng_.between(1, 8)};
       return {.kind = OpKind::fault_passing, .stamp = rng_.below(2)};
     }
     const u64 kind = rng_.below(16);
+    // A check begins a checkpoint, whatever walks are under way.
+    if (storm_ && rng_.one_in(20)) return {.kind = OpKind::check};
     if (storm_ && rng_.one_in(3)) return command();
     if (kind < 8) return write();
     if (kind < 12) return ask();
@@ -365,9 +394,21 @@ class Drawer {
     const u64 kind = rng_.below(12);
     op.kind = kind < 3 ? OpKind::settle : kind < 5 ? OpKind::reopen : kind < 7 ? OpKind::kill : OpKind::power_loss;
     if (last) op.kind = rng_.one_in(2) ? OpKind::settle : OpKind::power_loss;
-    // Most of the time somewhere in the midst; short and long distances alike.
+    // Most of the time somewhere in the midst; short and long distances alike. Around flushes a checkpoint goes from one step to
+    // the next: there most depends on what is on disk already.
     op.steps = rng_.one_in(5) ? ~u64{0} : rng_.below(u64{1} << rng_.between(2, 12));
-    if (op.kind >= OpKind::reopen && rng_.one_in(5)) op.recovery_steps = 1 + rng_.below(u64{1} << rng_.between(1, 8));
+    if (op.steps != ~u64{0} && rng_.one_in(2)) {
+      op.flushes = 1 + rng_.below(u64{1} << rng_.between(0, 5));
+      op.steps = rng_.below(u64{1} << rng_.between(0, 7));
+    }
+    op.cuts_recovery = op.kind >= OpKind::reopen && rng_.one_in(4);
+    if (op.cuts_recovery) {
+      op.recovery_steps = 1 + rng_.below(u64{1} << rng_.between(1, 8));
+      if (rng_.one_in(2)) {
+        op.recovery_flushes = rng_.between(1, 5);
+        op.recovery_steps = 1 + rng_.below(u64{1} << rng_.between(0, 6));
+      }
+    }
     op.flag = op.kind != OpKind::settle && rng_.one_in(6);
     op.look = op.kind != OpKind::settle || rng_.one_in(2);
     op.count = rng_.one_in(3);
@@ -438,8 +479,11 @@ std::string_view op_name(OpKind kind) { return op_names[static_cast<size_t>(kind
 std::string text(const Op& op) {
   if (ends_phase(op.kind)) {
     std::string out = fmt::format("{:4}  -- {}", op.index, op_name(op.kind));
-    if (op.kind >= OpKind::kill) out += op.steps == ~u64{0} ? ", when all is done" : fmt::format(" after {} steps", op.steps);
-    if (op.recovery_steps > 0) out += fmt::format(", the recovery cut short after {} steps", op.recovery_steps);
+    const auto after = [](u64 flushes, u64 steps) {
+      return flushes > 0 ? fmt::format(" after {} flushes and {} steps", flushes, steps) : fmt::format(" after {} steps", steps);
+    };
+    if (op.kind >= OpKind::kill) out += op.steps == ~u64{0} ? ", when all is done" : after(op.flushes, op.steps);
+    if (op.cuts_recovery) out += ", the recovery cut short" + after(op.recovery_flushes, op.recovery_steps);
     if (op.flag) out += ", opened read-only first";
     if (op.flips > 0) out += fmt::format(", {} bits rot", op.flips);
     return out;
@@ -452,7 +496,7 @@ std::string text(const Op& op) {
       out += fmt::format(" {} + {}{}{}", op.offset, op.length, op.fua ? " fua" : "", op.flag ? ", by the handle held" : "");
       break;
     case OpKind::create: case OpKind::resize: case OpKind::grow: out += fmt::format(" {}", op.length); break;
-    case OpKind::pause: case OpKind::fault_slow: out += fmt::format(" {} ms", op.length / 1'000'000); break;
+    case OpKind::pause: case OpKind::fault_slow: case OpKind::fault_slow_reads: out += fmt::format(" {} ms", op.length / 1'000'000); break;
     case OpKind::rollback: out += op.flag ? " discard" : ""; break;
     case OpKind::protect: out += op.flag ? " on" : " off"; break;
     case OpKind::remove: case OpKind::frees: out += op.flag ? " with snapshots" : ""; break;

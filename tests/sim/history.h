@@ -19,12 +19,13 @@ enum class Profile : u8 {
   many_lanes,    // much at once, on few blocks
   tiny_cache,    // maps far larger than the memory for them
   nearly_full,   // a pool that writes keep at its limit
+  full_host,     // a pool with room, on a host without
   deletions,     // storms of clones, rollbacks and deletions, crashes amid their walks
   aging,         // overwrites under a rolling series of snapshots
   errors,        // a device that fails in ways that are told
   damage,        // a device that fails silently, or for good
 };
-inline constexpr u64 profiles = 8;
+inline constexpr u64 profiles = 9;
 std::string_view profile_name(Profile profile);
 
 enum class OpKind : u8 {
@@ -38,6 +39,7 @@ enum class OpKind : u8 {
   fault_flush,
   fault_host_full,   // until the next one
   fault_slow,        // the next few calls take long
+  fault_slow_reads,  // the next few reads take long, and all else goes on
   fault_stuck,       // the next call takes as good as for ever
   fault_bad_block,   // a block that holds something cannot be read any more
   fault_lost,        // the next write is not done
@@ -62,8 +64,11 @@ struct Op {
   bool flag = false;               // rollback: discard; remove: with snapshots; protect: on; resize: force; reads and
                                    // writes: by the handle that the lane holds; end: opened read-only first
   // of ends of phases
-  u64 steps = 0;                   // of the scheduler until the crash
-  u64 recovery_steps = 0;          // of the opening that follows, before it is cut short as well; 0: it is not
+  u64 flushes = 0;                 // of the device until the crash, and then
+  u64 steps = 0;                   // of the scheduler
+  bool cuts_recovery = false;      // the opening that follows is cut short as well, after
+  u64 recovery_flushes = 0;
+  u64 recovery_steps = 0;
   bool look = false;               // compare everything
   bool count = false;              // compare the account of space
   u64 flips = 0;                   // bits that rot while nothing has the disk open
@@ -76,6 +81,7 @@ struct History {
   Profile profile = Profile::plain;
   u64 pool_size = 96 * MiB;
   u64 memory_max = 12 * MiB;
+  u64 busy = 0;         // see SimRuntime
   std::vector<Op> ops;  // the last one ends a phase
 };
 

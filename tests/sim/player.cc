@@ -34,21 +34,24 @@ void Player::say(const std::string& line) const {
   if (verbose_) std::fprintf(stderr, "%10.3f ms  %s\n", runtime_ ? static_cast<double>(runtime_->now_ns()) / 1e6 : 0.0, line.c_str());
 }
 
-/// Steps until the task has ended; false: it was cut short, by a failure or after so many steps.
-bool Player::run(Task<void> task, u64 steps) {
+/// Steps until the task has ended; false: it was cut short, by a failure or where it was to be.
+bool Player::run(Task<void> task, Cut cut) {
   const auto done = std::make_shared<bool>(false);
   start(note_end(std::move(task), done));
-  for (u64 i = 0; i < steps && !*done && !failed(); ++i) {
+  const u64 flushes = device_->flushes() + cut.flushes;
+  u64 waited = 0;
+  for (u64 i = 0; i < cut.steps && !*done && !failed();) {
     if (!runtime_->step()) {
       fail("everything waits, and nothing will ever wake it");
       return false;
     }
+    if (device_->flushes() >= flushes || ++waited >= steps_max) ++i;
   }
   return *done;
 }
 
 bool Player::run_all(Task<void> task) {
-  const bool done = run(std::move(task), steps_max);
+  const bool done = run(std::move(task), {.steps = steps_max});
   if (!done && !failed()) fail("it never ends");
   return done;
 }
@@ -82,6 +85,7 @@ Played Player::play() {
 
 void Player::begin_epoch(u64 seed, bool read_only) {
   runtime_ = std::make_unique<SimRuntime>(seed);
+  runtime_->busy(history_.busy);
   SimFaults faults;
   faults.bad_blocks = faults_.bad_blocks;
   faults.host_full = faults_.host_full;
@@ -93,13 +97,15 @@ void Player::begin_epoch(u64 seed, bool read_only) {
 
 /// Opens the pool; false: the play ends, with a failure or because damage cost the whole pool.
 bool Player::open(const Op* end) {
-  u64 cut_after = end != nullptr ? end->recovery_steps : 0;
+  const Cut uncut{.steps = steps_max};
+  bool cuts = end != nullptr && end->cuts_recovery;
+  Cut cut = cuts ? Cut{end->recovery_flushes, end->recovery_steps} : uncut;
   u64 seed = end != nullptr ? end->seed : history_.seed;
   for (;;) {
     const auto status = std::make_shared<std::optional<Status>>();
-    const bool done = run(keep_result(engine_->open(), status), cut_after > 0 ? cut_after : steps_max);
+    const bool done = run(keep_result(engine_->open(), status), cut);
     if (failed()) return false;
-    if (!done && cut_after == 0) {
+    if (!done && !cuts) {
       fail("opening never ends");
       return false;
     }
@@ -108,7 +114,8 @@ bool Player::open(const Op* end) {
       say(fmt::format("the recovery is cut short by {}", power ? "a power loss" : "a kill"));
       crash(power);
       seed = seed * 31 + 7;
-      cut_after = seed % 4 == 0 ? seed / 4 % 60 : 0;
+      cuts = seed % 4 == 0 && seed / 4 % 60 > 0;
+      cut = cuts ? Cut{seed / 240 % 4, seed / 4 % 60} : uncut;
       begin_epoch(seed);
       continue;
     }
@@ -176,8 +183,13 @@ void Player::crash(bool power) {
     device_->lose_power();
     book_.lost_power();
   } else {
+    const bool let_go = device_->let_go();
     device_->kill();
-    book_.killed();
+    if (let_go) {
+      book_.lost_power();
+    } else {
+      book_.killed();
+    }
   }
   abandon();
   verify_image();
@@ -193,10 +205,16 @@ void Player::close() {
   if (*status && !latched) book_.flushed(acked);
   faults_ = device_->faults();
   trace(runtime_->now_ns() + device_->writes() * 3 + device_->reads() * 5 + device_->flushes() * 7);
+  const bool let_go = device_->let_go();
+  device_->end();
   engine_.reset();
   device_.reset();
   runtime_.reset();
-  book_.killed();
+  if (let_go) {
+    book_.lost_power();
+  } else {
+    book_.killed();
+  }
   verify_image();
 }
 
@@ -210,7 +228,7 @@ void Player::play_phase(const Phase& phase) {
   for (auto& [lane, ops] : lanes) gate->spawn(run_lane(std::move(ops)));
   const bool crashes = end.kind == OpKind::kill || end.kind == OpKind::power_loss;
   if (crashes && end.steps != never) {
-    static_cast<void>(run(gate->close(), end.steps));
+    static_cast<void>(run(gate->close(), {end.flushes, end.steps}));
   } else if (run_all(gate->close())) {
     delete gate;
   }

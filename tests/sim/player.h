@@ -47,7 +47,12 @@ class Player {
   void abandon();
   void finish();
   Task<void> pause(u64 ns);
-  bool run(Task<void> task, u64 steps_max);
+  /// When a task is cut short.
+  struct Cut {
+    u64 flushes = 0;  // of the device, and then
+    u64 steps = 0;
+  };
+  bool run(Task<void> task, Cut cut);
   bool run_all(Task<void> task);
   template <class T>
   static Task<void> keep_result(Task<T> task, std::shared_ptr<std::optional<T>> out) {

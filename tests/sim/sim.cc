@@ -31,7 +31,8 @@ Plays random histories of a pool, with crashes and faults, on the real engine, a
   --seeds N      how many (300; with --seed alone: one)
   --minutes N    as many as there is time for
   --jobs N       child processes at once (the cores)
-  --profile NAME of each seed, instead of its own: plain, many-lanes, tiny-cache, nearly-full, deletions, aging, errors, damage
+  --profile NAME of each seed, instead of its own: plain, many-lanes, tiny-cache, nearly-full, full-host,
+                 deletions, aging, errors, damage
   --keep LIST    of the seed's history only these items, as a failure tells them: 0-3,7,9
   --no-shrink    do not look for a shorter history that fails as well
   --first        end with the first failure
