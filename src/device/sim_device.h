@@ -83,6 +83,8 @@ class SimDevice final : public Device {
   void end();
   /// Did a flush let go of anything that is gone when the process ends?
   bool let_go() const;
+  /// Is a write under way?
+  bool writes_now() const { return !under_way_.empty(); }
   SimFaults& faults() { return faults_; }
   /// From here on another seed decides.
   void reseed(u64 seed) { rng_ = Rng(seed); }

@@ -26,6 +26,8 @@ class Runtime {
   virtual u64 wall_ns() = 0;
   /// Resumes `handle` in a later turn.
   virtual void post(std::coroutine_handle<> handle) = 0;
+  /// The same for one that lets others go first.
+  virtual void post_yielding(std::coroutine_handle<> handle) { post(handle); }
   /// Resumes `handle` at `at_ns` (of now_ns) or a little later.
   virtual void post_at(u64 at_ns, std::coroutine_handle<> handle) = 0;
   /// Runs `work` on this runtime's thread. The only call that other threads may make.
@@ -34,7 +36,7 @@ class Runtime {
   struct Yield {
     Runtime& runtime;
     bool await_ready() const noexcept { return false; }
-    void await_suspend(std::coroutine_handle<> handle) const { runtime.post(handle); }
+    void await_suspend(std::coroutine_handle<> handle) const { runtime.post_yielding(handle); }
     void await_resume() const noexcept {}
   };
   /// Lets everything else that is ready run first.

@@ -4,6 +4,7 @@ namespace brindle {
 
 namespace {
 constexpr u64 busy_ns_max = 100 * microsecond_ns;  // that computing takes at once
+constexpr u64 yield_ns_max = 40 * microsecond_ns;  // the device takes about as long for a call
 }
 
 bool SimRuntime::step_ready() {
@@ -27,6 +28,14 @@ bool SimRuntime::step() {
   if (timers_.empty()) return false;
   move_on();
   return step_ready();
+}
+
+void SimRuntime::post_yielding(std::coroutine_handle<> handle) {
+  if (busy_one_in_ == 0) {
+    post(handle);
+  } else {
+    post_at(now_ns_ + rng_.below(yield_ns_max), handle);
+  }
 }
 
 /// To when the next timer is due.

@@ -21,6 +21,7 @@ class SimRuntime final : public Runtime {
   u64 now_ns() override { return now_ns_; }
   u64 wall_ns() override { return wall_start_ns + now_ns_; }
   void post(std::coroutine_handle<> handle) override { ready_.push_back({handle, {}}); }
+  void post_yielding(std::coroutine_handle<> handle) override;
   void post_at(u64 at_ns, std::coroutine_handle<> handle) override {
     timers_.emplace(std::max(at_ns, now_ns_), handle);
   }
@@ -33,8 +34,8 @@ class SimRuntime final : public Runtime {
   /// Forgets everything that was to run: a crash. The coroutines leak, as they do in a process that dies.
   void drop();
   Rng& rng() { return rng_; }
-  /// Before one step in so many, what is due soon becomes ready although something else is; 0: never. So work that only
-  /// yields meets the ends of the calls of the device.
+  /// Before one step in so many, what is due soon becomes ready although something else is, and who yields waits a little; 0:
+  /// never. So work that needs no device meets the ends of the calls of the device.
   void busy(u64 one_in) { busy_one_in_ = one_in; }
   bool step();
 

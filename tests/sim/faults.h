@@ -31,8 +31,8 @@
 // The one unfair pair: power loss that takes the marker of a flush (written within some tens of milliseconds behind it, and
 // itself behind that flush) together with rot of the last batch. Nothing is left then that tells the rotten batch from one
 // that was never finished. So bits rot here only after the pool was quiet for longer than that; and after a power loss, with
-// several bits at once (the marker's among them) or on a pool that had latched before its marker, the end of the log may be
-// gone. What was acknowledged and never flushed has no marker: rot may take it after a kill, too.
+// several bits at once (the marker's among them), behind a write that is stuck, or on a pool that had latched before its marker,
+// the end of the log may be gone. What was acknowledged and never flushed has no marker: rot may take it after a kill, too.
 #pragma once
 
 #include "base/rng.h"

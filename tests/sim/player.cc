@@ -242,6 +242,7 @@ void Player::play_phase(const Phase& phase) {
     if (!run_all(pause(quiet_before_rot_ns))) return;
   }
   const bool latched = !engine_->status().writable;
+  const bool unmarked = latched || device_->writes_now();  // a marker may not be written yet
   if (crashes) {
     crash(end.kind == OpKind::power_loss);
   } else if (end.kind == OpKind::reopen || latched) {
@@ -251,7 +252,7 @@ void Player::play_phase(const Phase& phase) {
   if (!engine_) {
     if (end.flips > 0) {
       // Nothing tells a batch that rotted behind the last marker from one that was never finished.
-      unfair_ = end.kind == OpKind::power_loss || end.flips > 1 || latched;
+      unfair_ = end.kind == OpKind::power_loss || end.flips > 1 || unmarked;
       book_.spoiled();
     }
     rot_ = Rng(end.seed + 2);
