@@ -50,7 +50,7 @@ class Drawer {
   }
 
   History draw() {
-    if (rng_.one_in(2)) history_.busy = u64{1} << rng_.between(1, 6);
+    if (profile(Profile::deletions) || rng_.one_in(2)) history_.busy = u64{1} << rng_.between(1, 6);
     switch (history_.profile) {
       case Profile::nearly_full: history_.pool_size = rng_.between(12, 16) * MiB; break;
       case Profile::deletions:
@@ -74,8 +74,13 @@ class Drawer {
         if (profile(Profile::nearly_full)) fill();
         if (profile(Profile::deletions) && !rng_.one_in(3)) spread();
       }
-      const u64 count = rng_.one_in(3) ? rng_.between(40, 90) : rng_.between(4, 30);
+      u64 count = rng_.one_in(3) ? rng_.between(40, 90) : rng_.between(4, 30);
+      if (profile(Profile::deletions) && rng_.one_in(3)) {
+        retire();
+        count = rng_.below(6);
+      }
       storm_ = profile(Profile::deletions) ? !rng_.one_in(3) : rng_.one_in(8);
+      if (profile(Profile::full_host) && rng_.one_in(3)) burst();
       for (u64 i = 0; i < count; ++i) push(any());
       push(end(phase + 1 == phases));
     }
@@ -110,20 +115,79 @@ class Drawer {
     push({.kind = OpKind::settle, .count = true});
   }
 
-  /// A volume with blocks in many leaves, so that walks over it take their time.
+  /// Long writes of all lanes at once, on a host that may just have become full.
+  void burst() {
+    if (rng_.one_in(2)) push({.kind = OpKind::fault_host_full});
+    for (u64 i = rng_.between(6, 16); i > 0; --i) {
+      Op op{.kind = OpKind::write, .name = pick(list(true, false))};
+      const u64 size = size_of(op.name);
+      op.length = std::min(size, rng_.between(2, 6) * part_bytes);
+      op.offset = rng_.below((size - op.length) / block_size + 1) * block_size;
+      op.stamp = ++stamp_;
+      push(op);
+    }
+  }
+
+  /// A volume with blocks in many leaves, and snapshots of it that differ in many: walks over them take their time.
   void spread() {
     const Op make{.kind = OpKind::create, .name = fmt::format("v{}", ++made_), .length = 64 * GiB};
     volumes_[make.name] = Volume{make.length, {}, 0, false};
     push(make);
     push({.kind = OpKind::settle});
-    for (u64 i = 0; i < places_of_large; ++i) {
-      push({.kind = OpKind::write,
-            .name = make.name,
-            .offset = place(i, make.length / block_size) * block_size,
-            .length = rng_.between(1, 2) * block_size,
-            .stamp = ++stamp_});
+    for (u64 rounds = rng_.between(1, 4); rounds > 0; --rounds) {
+      write_places(make.name, 3);
+      push({.kind = OpKind::settle, .count = true});
+      const std::string own = fmt::format("s{}", ++made_);
+      if (rounds == 1) break;
+      push({.kind = OpKind::snapshot, .names = {make.name + "@" + own}});
+      volumes_[make.name].snapshots.insert(own);
     }
+    if (rng_.one_in(2)) return;
+    Op clones{.kind = OpKind::clone, .name = pick(list(true, true))};
+    for (u64 i = 0; i < 3; ++i) clones.names.push_back(fmt::format("c{}", ++made_));
+    for (const std::string& name : clones.names) volumes_[name] = Volume{size_of(clones.name), {}, 0, false};
+    push(clones);
+    push({.kind = OpKind::settle});
+    for (size_t i = 1; i < clones.names.size(); ++i) write_places(clones.names[i], 2);
     push({.kind = OpKind::settle, .count = true});
+  }
+  void write_places(const std::string& volume, u64 all_but_one_in) {
+    for (u64 i = 0; i < places_of_large; ++i) {
+      if (rng_.one_in(all_but_one_in)) continue;
+      Op op{.kind = OpKind::write, .name = volume, .length = rng_.between(1, 2) * block_size, .stamp = ++stamp_};
+      op.offset = place(i, size_of(volume) / block_size) * block_size;
+      push(op);
+    }
+  }
+
+  /// Neighbours among the snapshots of a volume go, and a checkpoint begins; then comes the end, wherever the walks are.
+  void retire() {
+    Op op{.kind = OpKind::remove};
+    const auto with = list(true, false);
+    const std::string volume = pick(with);
+    const auto at = volumes_.find(volume);
+    if (at != volumes_.end()) {
+      for (u64 i = at->second.snapshots.size(); i < 3 && entries() < entries_max; ++i) {
+        const std::string more = fmt::format("s{}", ++made_);
+        push({.kind = OpKind::snapshot, .names = {volume + "@" + more}});
+        at->second.snapshots.insert(more);
+        push({.kind = OpKind::settle});
+        write_places(volume, 3);
+      }
+      push({.kind = OpKind::settle});
+      std::vector<std::string> own(at->second.snapshots.begin(), at->second.snapshots.end());
+      std::sort(own.begin(), own.end(), [](const auto& a, const auto& b) { return std::pair(a.size(), a) < std::pair(b.size(), b); });
+      const size_t first = own.empty() ? 0 : rng_.below(own.size());
+      for (size_t i = first; i < std::min(own.size(), first + rng_.between(1, 4)); ++i) {
+        if (protected_.count(volume + "@" + own[i]) > 0) continue;
+        op.names.push_back(volume + "@" + own[i]);
+        at->second.snapshots.erase(own[i]);
+      }
+    }
+    if (op.names.empty()) return;
+    for (size_t i = op.names.size(); i > 1; --i) std::swap(op.names[i - 1], op.names[rng_.below(i)]);
+    push(std::move(op));
+    for (u64 i = rng_.between(1, 3); i > 0; --i) push({.kind = OpKind::check});
   }
 
   // --- names
@@ -274,7 +338,7 @@ class Drawer {
     }
     if (kind <= 9) {
       Op op{.kind = OpKind::clone, .name = pick(list(true, true))};
-      for (u64 i = rng_.one_in(3) ? rng_.between(2, 4) : 1; i > 0; --i) op.names.push_back(fmt::format("c{}", ++made_));
+      for (u64 i = rng_.one_in(storm_ ? 2 : 3) ? rng_.between(2, 4) : 1; i > 0; --i) op.names.push_back(fmt::format("c{}", ++made_));
       for (const std::string& name : op.names) volumes_[name] = Volume{size_of(op.name), {}, 0, false};
       return op;
     }
@@ -371,8 +435,8 @@ class Drawer {
   Op any() {
     const bool faulty = profile(Profile::errors) || profile(Profile::damage);
     if (faulty && rng_.one_in(12)) return fault();
-    if (!faulty && rng_.one_in(profile(Profile::nearly_full) ? 30 : 60)) {
-      const u64 kind = rng_.below(profile(Profile::full_host) ? 12 : 6);
+    if (!faulty && rng_.one_in(profile(Profile::nearly_full) || profile(Profile::full_host) ? 25 : 60)) {
+      const u64 kind = rng_.below(profile(Profile::full_host) ? 10 : 6);
       if (kind >= 6) return {.kind = OpKind::fault_host_full};
       if (kind >= 4) return {.kind = OpKind::fault_slow_reads, .length = rng_.between(1, 3000) * 1'000'000, .stamp = rng_.between(1, 4)};
       if (kind == 0) return {.kind = OpKind::fault_stuck};
@@ -381,7 +445,7 @@ class Drawer {
     }
     const u64 kind = rng_.below(16);
     // A check begins a checkpoint, whatever walks are under way.
-    if (storm_ && rng_.one_in(20)) return {.kind = OpKind::check};
+    if (storm_ && rng_.one_in(profile(Profile::deletions) ? 10 : 20)) return {.kind = OpKind::check};
     if (storm_ && rng_.one_in(3)) return command();
     if (kind < 8) return write();
     if (kind < 12) return ask();
@@ -411,7 +475,7 @@ class Drawer {
     }
     op.flag = op.kind != OpKind::settle && rng_.one_in(6);
     op.look = op.kind != OpKind::settle || rng_.one_in(2);
-    op.count = rng_.one_in(3);
+    op.count = rng_.one_in(profile(Profile::deletions) ? 2 : 3);
     if (profile(Profile::damage) && rng_.one_in(2)) op.flips = rng_.between(1, 3);
     if (last) op.look = op.count = true;
     return op;
