@@ -116,7 +116,7 @@ Task<Status> Log::write(RootId head, u64 first_block, const std::byte* blocks, u
     co_await joining_.acquire();
     co_await room(count, record_size(count), false);
     // Those before may have used the successor up. Who joins all the same would take the chunks that are kept for checkpoints.
-    if (!wants_successor()) break;
+    if (!wants_successor() || planted(Plant::successor_unasked)) break;
     joining_.release();
   }
   Batch& batch = *open_;
@@ -291,7 +291,6 @@ Task<bool> Log::place(Batch& batch) {
   // A segment that began in the rest of a chunk may be too small for the batch; a whole one never is.
   if (position_.slot + slots > slots_ - 1) {
     const bool moved = co_await next_segment();
-    if (!moved && planted(Plant::number_gap)) ++next_number_;
     if (!moved) co_return false;
   }
   batch.at = position_;

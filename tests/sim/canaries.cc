@@ -60,7 +60,7 @@ constexpr Where where[] = {
     {Plant::block_unchecked, "damage"},
     {Plant::no_rescan, "plain"},
     {Plant::no_rescan_dying, "deletions"},
-    {Plant::no_grandchild, "nearly-full"},
+    {Plant::no_grandchild, "deletions"},
     {Plant::cursor_outside, "deletions"},
     {Plant::collapse_two, "deletions"},
     {Plant::rollback_size, "deletions"},
@@ -70,11 +70,11 @@ constexpr Where where[] = {
     {Plant::no_bitmap, "deletions"},
     {Plant::bitmap_unsaved, "deletions"},
     {Plant::reuse_at_once, "nearly-full"},
-    {Plant::reuse_at_seal, "nearly-full"},
-    {Plant::readers_ignored, "nearly-full"},
+    {Plant::reuse_at_seal, "full-host"},
+    {Plant::readers_ignored, "full-host"},
     {Plant::source_freed, "nearly-full"},
     {Plant::compact_young, "nearly-full"},
-    {Plant::log_freed, "nearly-full"},
+    {Plant::log_freed, "full-host"},
     {Plant::no_reserve, "nearly-full"},
     {Plant::debt_kept, "many-lanes"},
     {Plant::flush_covers_more, "tiny-cache"},
@@ -82,7 +82,9 @@ constexpr Where where[] = {
     {Plant::read_in_pieces, "many-lanes"},
     {Plant::successor_unnamed, "aging"},
     {Plant::checkpoint_first, "plain"},
-    {Plant::number_gap, "full-host"},
+    {Plant::successor_unasked, "full-host"},
+    {Plant::part_error_hidden, "full-host"},
+    {Plant::flush_error_elsewhere, "errors"},
     {Plant::cursor_forgotten, "deletions"},
     {Plant::lost_write, "many-lanes"},
 };
@@ -101,7 +103,7 @@ constexpr size_t output_max = 64 * KiB;  // of a child, from its front
 
 struct Options {
   u64 seed = 1;
-  u64 seeds = 150;       // for each plant, until it counts as missed
+  u64 seeds = 400;       // for each plant, until it counts as missed
   u64 clean_seeds = 16;  // without any, first
   u64 jobs = std::max(1U, std::thread::hardware_concurrency());
   bool list = false;
