@@ -103,7 +103,7 @@ constexpr size_t output_max = 64 * KiB;  // of a child, from its front
 
 struct Options {
   u64 seed = 1;
-  u64 seeds = 400;       // for each plant, until it counts as missed
+  u64 seeds = 600;       // for each plant, until it counts as missed
   u64 clean_seeds = 16;  // without any, first
   u64 jobs = std::max(1U, std::thread::hardware_concurrency());
   bool list = false;

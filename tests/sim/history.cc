@@ -82,7 +82,7 @@ class Drawer {
       storm_ = profile(Profile::deletions) ? !rng_.one_in(3) : rng_.one_in(8);
       if (profile(Profile::full_host) && rng_.one_in(3)) burst();
       for (u64 i = 0; i < count; ++i) push(any());
-      push(end(phase + 1 == phases));
+      push(end(phase, phase + 1 == phases));
     }
     return std::move(history_);
   }
@@ -453,9 +453,10 @@ class Drawer {
     return upkeep();
   }
 
-  Op end(bool last) {
+  Op end(u64 phase, bool last) {
     Op op;
-    const u64 kind = rng_.below(12);
+    // What a deletion forgot is looked at again at the next opening: it shows only before.
+    const u64 kind = profile(Profile::deletions) && rng_.one_in(4) ? 0 : rng_.below(12);
     op.kind = kind < 3 ? OpKind::settle : kind < 5 ? OpKind::reopen : kind < 7 ? OpKind::kill : OpKind::power_loss;
     if (last) op.kind = rng_.one_in(2) ? OpKind::settle : OpKind::power_loss;
     // Most of the time somewhere in the midst; short and long distances alike. Around flushes a checkpoint goes from one step to
@@ -476,7 +477,8 @@ class Drawer {
     op.flag = op.kind != OpKind::settle && rng_.one_in(6);
     op.look = op.kind != OpKind::settle || rng_.one_in(2);
     op.count = rng_.one_in(profile(Profile::deletions) ? 2 : 3);
-    if (profile(Profile::damage) && rng_.one_in(2)) op.flips = rng_.between(1, 3);
+    // Not at once: where there is little yet, rot has little to hit, and often it is the end.
+    if (profile(Profile::damage) && phase >= 2 && rng_.one_in(2)) op.flips = rng_.between(1, 3);
     if (last) op.look = op.count = true;
     return op;
   }

@@ -125,9 +125,9 @@ class Living {
 
 void rot(SimDisk& disk, Rng& rng) {
   const Living living(disk);
-  // Of tables and batches a bit means most, and much of what they say is not even read.
-  static constexpr Kind share[] = {Kind::superblock, Kind::table, Kind::table, Kind::page,    Kind::data,
-                                   Kind::batch,      Kind::batch, Kind::batch, Kind::anything};
+  // Of tables, pages and batches a bit means most, and much of what they say is not even read.
+  static constexpr Kind share[] = {Kind::superblock, Kind::table, Kind::table, Kind::page,  Kind::page,    Kind::page,
+                                   Kind::data,       Kind::batch, Kind::batch, Kind::batch, Kind::anything};
   std::vector<Range> ranges = living.of(share[rng.below(std::size(share))]);
   if (ranges.empty()) ranges = living.of(Kind::anything);
   const Range range = ranges[rng.below(ranges.size())];
