@@ -1,5 +1,6 @@
 """questions_engine.py: what is asked of the engine alone, in a process of its own (engine_bench)."""
 
+import contextlib
 import time
 
 from engine import Engine
@@ -55,10 +56,9 @@ def deep(bench):
     size, ms = _small(bench), _ms(bench)
     built = {}
     engines = {}
-    try:
+    with contextlib.ExitStack() as ending:
         for by in ("none", "snapshots", "clones"):
-            engine = Engine(bench, f"{size * 3}M", memory="1G")
-            engines[by] = engine
+            engine = engines[by] = ending.enter_context(Engine(bench, f"{size * 3}M", memory="1G"))
             built[by] = engine.tell("chain", size=f"{size}M", by="clones" if by == "clones" else "snapshots",
                                     count=1000 if by != "none" else 0)["head"]
             engine.tell("reopen")
@@ -75,9 +75,6 @@ def deep(bench):
             "none": lambda: read("none"), "snapshots": lambda: read("snapshots"), "clones": lambda: read("clones"),
             "again": lambda: read("none"),
         })
-    finally:
-        for engine in engines.values():
-            engine.__exit__()
     for by in ("snapshots", "clones"):
         bench.goals.set("deep", f"{by}-iops", ratios(ran[by], ran["none"]), ratios(ran["again"], ran["none"]))
         bench.goals.set("deep", f"{by}-p99", ratios(ran[by], ran["none"], "p99_us"), ratios(ran["again"], ran["none"], "p99_us"))

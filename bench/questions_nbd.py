@@ -134,7 +134,7 @@ def fua(bench):
     ran = rounds(bench.rounds, {
         "raw1": lambda: raw("randwrite", 1, 4096, "--fdatasync=1"),
         "lean1": lambda: lean("brindle-disk", "write", 1, 4096, None, "--fua"),
-        "fio1": lambda: bench.load.fio("brindle-disk", "randwrite", 1, 4096, "--fdatasync=1"),
+        "fio1": lambda: bench.load.fio("brindle-disk", "randwrite", 1, 4096, "--fsync=1"),
         "raw32": lambda: raw("randwrite", 32, 4096, "--fdatasync=1"),
         "lean32": lambda: lean("brindle-disk", "write", 32, 4096, None, "--fua"),
         "again": lambda: raw("randwrite", 1, 4096, "--fdatasync=1"),
