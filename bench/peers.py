@@ -101,6 +101,7 @@ class Peers:
             "empty": self._empty,
             "nbdkit-memory": self._nbdkit_memory,
             "nbdkit-file": self._nbdkit_file,
+            "nbdkit-cached": self._nbdkit_cached,
             "qemu-raw": self._qemu_raw,
             "qcow2": self._qcow2,
             "qcow2-subclusters": self._qcow2_subclusters,
@@ -166,7 +167,7 @@ class Peers:
 
     def _brindle_memory(self):
         command = [self.programs["memory_server"], "--socket", self.path("memory.sock"), "--pool-size", f"{self.size * 4}M",
-                   f"v={self.size}M"]
+                   "--touch", f"{self.size * 4}M", f"v={self.size}M"]
         return Server("brindle-memory", command, self.path("memory.sock"), "v", "none: the pool is memory", self.path("memory.log")).start()
 
     # --- yardsticks and peers
@@ -192,9 +193,17 @@ class Peers:
         return path
 
     def _nbdkit_file(self):
-        command = ["nbdkit", "-f", "-U", self.path("kitfile.sock"), "file", self.raw_file("raw-nbdkit")]
-        return Server("nbdkit-file", command, self.path("kitfile.sock"), "",
-                      "a write is acknowledged from the page cache (the file plugin has no O_DIRECT)").start()
+        """What comes nearest to O_DIRECT: it pushes what it wrote to the device, and keeps little of it in the cache."""
+        return self._nbdkit_on_file("nbdkit-file", "kitfile.sock", "cache=none",
+                                    "cache=none: written to the page cache and from there to the device at once (there is no O_DIRECT)")
+
+    def _nbdkit_cached(self):
+        return self._nbdkit_on_file("nbdkit-cached", "kitcached.sock", "cache=default",
+                                    "a write is acknowledged from the page cache; the kernel writes it some time later")
+
+    def _nbdkit_on_file(self, name, socket, cache, durability):
+        command = ["nbdkit", "-f", "-U", self.path(socket), "file", self.raw_file("raw-nbdkit"), cache]
+        return Server(name, command, self.path(socket), "", durability).start()
 
     def _qemu(self, name, nodes, node):
         socket = self.path(name + ".sock")

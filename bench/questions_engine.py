@@ -82,14 +82,14 @@ def deep(bench):
 
 
 def after_snap(bench):
-    size = 256 if bench.quick else 2048
+    size = 512 if bench.quick else 2048
     leaves = size // 2
     for device in ("disk", "memory"):
         with Engine(bench, f"{size * 5}M", bench.peers.path("engine.pool") if device == "disk" else None) as engine:
             engine.fill(size=f"{size}M", times=2)
             for writes, where in AFTER_SNAP:
                 # Enough passes to measure: some ten thousand writes, or a single pass where that is more.
-                wanted = 4000 if bench.quick else 40_000
+                wanted = 8000 if bench.quick else 40_000
                 words = {"leaf_writes": writes, "spread": int("thinly" in where), "passes": max(1, wanted // (writes * leaves))}
                 ran = rounds(bench.rounds, {
                     "steady": lambda words=words: engine.tell("touch", snapshot=0, **words),
@@ -172,7 +172,7 @@ def aged(bench):
 
 def amp_write(bench):
     """In memory: bytes are counted, not timed. Half of the pool is the volume."""
-    pool = 512 if bench.quick else 4096
+    pool = 2048 if bench.quick else 8192
     size = pool // 2
     values = {"depth32": [], "fua1": []}
     with Engine(bench, f"{pool}M", memory="256M") as engine:
@@ -196,7 +196,7 @@ def amp_write(bench):
                 if key == "depth32":
                     reads.append((after["reads"] - before["reads"]) / (written / 4096))
     bench.goals.set("amp-write", "depth32", values["depth32"],
-                    note=f"first fill {first:.3f}, and {filled >> 20} MiB of zeroes; device reads a write {median(reads):.4f}")
+                    note=f"the volume is half of the pool; first fill {first:.3f}, and {filled >> 20} MiB of zeroes; device reads a write {median(reads):.4f}")
     bench.goals.set("amp-write", "fua1", values["fua1"])
     bench.goals.leave("amp-write", "the simulation of 1 TiB is not built yet")
 
@@ -243,7 +243,7 @@ def map_memory(bench):
 
 def replay(bench):
     """A process that ends without a word, and another that opens its pool."""
-    mib = 32 if bench.quick else 128
+    mib = 128 if bench.quick else 192
     path = bench.peers.path("engine.pool")
     values = {"depth1": [], "depth32": [], "tail": []}
     logs = {}

@@ -7,7 +7,7 @@ import subprocess
 from children import Failed
 from stats import column, median, rounds
 
-SERVERS = ("brindle-disk", "qemu-raw", "qcow2", "qcow2-subclusters", "nbdkit-file", "brindle-memory", "nbdkit-memory", "empty")
+SERVERS = ("brindle-disk", "qemu-raw", "qcow2", "qcow2-subclusters", "nbdkit-file", "nbdkit-cached", "brindle-memory", "nbdkit-memory", "empty")
 
 
 def _cell(results):
