@@ -29,7 +29,8 @@ void set(std::vector<u64>& bitmap, u64 at, bool on) {
 }  // namespace
 
 /// The chunks with the least that lives: as many as bring `wanted_gain` empty chunks, or as near to it as the empty
-/// chunks that the copies need first allow; none where nothing can be won.
+/// chunks that the copies need first allow; none where nothing can be won. In a pool that is nearly full and evenly so, these may be
+/// too few to win one: then as many as leave the last target half empty, which the next round begins with.
 std::vector<u64> Pool::victims() const {
   std::vector<std::pair<u64, u64>> candidates;  // live bytes, chunk
   for (u64 chunk = 1; chunk < space_.chunks_made(); ++chunk) {
@@ -49,12 +50,13 @@ std::vector<u64> Pool::victims() const {
   u64 live = 0;
   for (const auto& [bytes, chunk] : candidates) {
     // Targets are left with a little waste at their ends.
-    live += bytes + bytes / 32 + block_size;
-    const u64 targets = div_up(live, chunk_size);
+    const u64 with_this = live + bytes + bytes / 32 + block_size;
+    const u64 targets = div_up(with_this, chunk_size);
     if (chosen.size() == victims_max || (targets > targets_max && targets + kept_from_compaction > space_.written_free())) {
       break;
     }
     chosen.push_back(chunk);
+    live = with_this;
     const u64 gain = chosen.size() > targets ? chosen.size() - targets : 0;
     if (gain > best) {
       best = gain;
@@ -62,6 +64,7 @@ std::vector<u64> Pool::victims() const {
     }
     if (gain >= wanted_gain) break;
   }
+  if (best == 0 && chosen.size() * chunk_size >= live + chunk_size / 2) worth = chosen.size();
   chosen.resize(worth);
   return chosen;
 }
