@@ -147,7 +147,7 @@ def aged(bench):
     pool = 320 if bench.quick else 2048
     size = pool * 9 // 10
     ms = _ms(bench)
-    deadline = time.monotonic() + (30 if bench.quick else 1200)
+    deadline = time.monotonic() + (20 if bench.quick else 1200)
     with Engine(bench, f"{pool}M", bench.peers.path("engine.pool")) as engine:
         free = engine.tell("status")["free"] >> 20
         size = min(size, free * 9 // 10)

@@ -17,7 +17,7 @@ constexpr u64 copy_max = 256 * KiB;
 // What lives in a mostly dead chunk lies in single blocks. Read one after the other they would take longer than the log takes to
 // fill what they make room for.
 constexpr size_t reads_at_once = 64;
-constexpr u64 read_buffer = MiB;
+constexpr u64 read_buffer = 768 * KiB;  // below what the allocator takes from the kernel and gives back each time
 constexpr u64 wanted_gain = 8;
 constexpr u64 targets_max = 1;  // chunks to copy into that are always to be had
 
