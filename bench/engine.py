@@ -5,7 +5,11 @@ import os
 import select
 import subprocess
 
-from peers import SERVER_CORE, Failed
+import children
+from children import Failed
+from peers import SERVER_CORE
+
+END_SECONDS = 20
 
 
 class Engine:
@@ -23,33 +27,38 @@ class Engine:
             command = ["taskset", "-c", SERVER_CORE] + command
         bench.peers.pause_all()
         self.name = f"engine on {'disk' if path else 'memory'}"
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.process = children.start(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         bench.record_command(" ".join(command))
-        self._answer("start")
+        try:
+            self._answer("start")
+        except BaseException:
+            self.__exit__(Failed)
+            raise
 
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, failed=None, *_):
+        """The pool is closed in order, but for a failure: who did not answer is not waited for again."""
         try:
             self.process.stdin.close()
+            if not failed:
+                self.process.wait(END_SECONDS)
         except OSError:
             pass
-        try:
-            self.process.wait(120)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            print(f"  {self.name} did not close its pool in {END_SECONDS} s, and was killed")
+        children.kill(self.process)
         self.process.stdout.close()
         self.process.stderr.close()
         if self.path and not self.keep and os.path.exists(self.path):
             os.unlink(self.path)
 
     def _answer(self, line):
-        ready, _, _ = select.select([self.process.stdout], [], [], max(1, self.bench.seconds_left()))
+        patience_s = self.bench.patience_s(60 if self.bench.quick else 1200)
+        ready, _, _ = select.select([self.process.stdout], [], [], patience_s)
         if not ready:
-            self.process.kill()
-            raise Failed(f"{self.name}: {line}: no time was left for it")
+            raise Failed(f"{self.name}: {line}: cut, it had not ended after {patience_s:.0f} s")
         answer = self.process.stdout.readline()
         if not answer:
             self.process.wait()

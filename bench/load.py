@@ -3,10 +3,13 @@
 iops, p50_us, p99_us, p999_us; of a server also cpu_us (on the server, for each request) and resident_kib."""
 
 import json
-import subprocess
 import time
 
-from peers import CLIENT_CORE, SERVER_CORE, Failed
+import children
+from children import Failed
+from peers import CLIENT_CORE, SERVER_CORE
+
+GRACE_SECONDS = 10
 
 
 class Load:
@@ -14,19 +17,20 @@ class Load:
         self.bench, self.peers, self.programs, self.record = bench, bench.peers, bench.programs, bench.record
         self.ms, self.warm_ms = bench.ms, bench.warm_ms
 
-    def _run(self, command, who, timeout):
-        timeout = max(1, min(timeout, self.bench.seconds_left()))
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
-        except subprocess.TimeoutExpired:
-            raise Failed(f"{who}: no end after {timeout:.0f} s") from None
-        if done.returncode != 0:
-            raise Failed(f"{who}: {done.stderr.strip() or done.stdout.strip()}")
-        return done.stdout
+    def _run(self, command, who, timeout=None):
+        """A load of so many milliseconds has some seconds on top, and is then held to hang."""
+        return children.run(command, who, self.bench.patience_s(timeout or (self.ms + self.warm_ms) / 1000 + GRACE_SECONDS))
 
-    def _measured(self, server, command, parse, who, timeout=60):
+    def _served(self, server, command, who, timeout=None):
+        try:
+            return self._run(command, who, timeout)
+        except Failed:
+            self.peers.kill(server.name)
+            raise
+
+    def _measured(self, server, command, parse, who):
         cpu, began = server.cpu_seconds(), time.monotonic()
-        result = parse(self._run(command, who, timeout))
+        result = parse(self._served(server, command, who))
         took = time.monotonic() - began
         result["cpu_us"] = (server.cpu_seconds() - cpu) / took / result["iops"] * 1e6 if result["iops"] else None
         result["resident_kib"] = server.resident_kib()
@@ -47,10 +51,10 @@ class Load:
         command = ["taskset", "-c", CLIENT_CORE, self.programs["lean_client"], "--unix", server.socket, "--export", server.export, "--rw",
                    "write", "--depth", "32", "--pattern", "dense", "--once", "--ms", "600000", "--warm-ms", "0"]
         for _ in range(once):
-            self._run(command, f"filling {name}", 600)
+            self._served(server, command, f"filling {name}", 60 if self.bench.quick else 600)
 
     def _fio(self, rw, depth, block, *more):
-        return ["fio", "--name=bench", "--output-format=json", "--time_based", f"--runtime={self.ms}ms", f"--ramp_time={self.warm_ms}ms",
+        return ["fio", "--name=bench", "--thread", "--output-format=json", "--time_based", f"--runtime={self.ms}ms", f"--ramp_time={self.warm_ms}ms",
                 f"--rw={rw}", f"--bs={block}", f"--iodepth={depth}", "--randrepeat=0", "--norandommap", *more]
 
     @staticmethod
@@ -76,6 +80,6 @@ class Load:
         self.peers.pause_all()
         command = ["taskset", "-c", SERVER_CORE] + self._fio(rw, depth, block, "--ioengine=io_uring", "--direct=1", f"--filename={path}",
                                                            *more)
-        result = self._parse_fio(self._run(command, who, 60))
+        result = self._parse_fio(self._run(command, who))
         self.record(f"{who}: fio {rw}, depth {depth}, {block} B {' '.join(more)}".strip(), command, result)
         return result

@@ -19,11 +19,13 @@ import micro
 import plot
 import questions
 import report
+from children import Failed
 from goals import Goals
 from load import Load
-from peers import Failed, Peers
+from peers import Peers
 
-QUICK_SECONDS = 285
+# Of the quick form: all of it, less what the report takes; and of one question, so that one that hangs leaves time for the others.
+QUICK_SECONDS, QUESTION_SECONDS = 285, 45
 
 
 class Bench:
@@ -40,6 +42,7 @@ class Bench:
         self.runs, self.commands, self.tables = [], {}, {}
         self.peers = Peers(programs, work, self.size_mib)
         self.began = time.monotonic()
+        self.question_begins()
         self.load = Load(self)
 
     def record(self, what, command, result):
@@ -55,6 +58,13 @@ class Bench:
 
     def out_of_time(self):
         return self.seconds_left() <= 0
+
+    def question_begins(self):
+        self.question_until = time.monotonic() + (min(QUESTION_SECONDS, self.seconds_left()) if self.quick else 24 * 3600)
+
+    def patience_s(self, most_s):
+        """How long something may take that may take `most_s` at most."""
+        return max(1, min(most_s, self.question_until - time.monotonic()))
 
     def disk_brindle(self):
         """The daemon on disk, its pool written more than once, so that neither zero-filling nor a fresh file is measured."""
@@ -94,11 +104,12 @@ def ask(bench, wanted):
                 bench.goals.leave(id_, "no time was left for it in the quick form")
             continue
         began = time.monotonic()
+        bench.question_begins()
         print(f"{', '.join(question.ids)} ...", end="", flush=True)
         try:
             question.ask(bench)
             print(f" {time.monotonic() - began:.0f} s", flush=True)
-        except (Failed, OSError, KeyError, ValueError, ZeroDivisionError) as error:
+        except Exception as error:  # one question that fails does not take the others with it
             print(f" failed: {error}", flush=True)
             if not isinstance(error, Failed):
                 traceback.print_exc()
@@ -126,7 +137,8 @@ def main():
         parser.error(f"no such question: {', '.join(unknown)} (--list tells which there are)")
 
     # An end by a signal is an end in order too: the servers go, and their files.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: ended by a signal"))
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit("\nbench: ended by a signal; nothing was reported"))
     programs = find_programs(options.programs)
     work = os.path.join(options.out, "work")
     shutil.rmtree(work, ignore_errors=True)
@@ -135,12 +147,15 @@ def main():
     about = machine.describe(root, work, programs)
     try:
         ask(bench, wanted)
-        if not options.only or "tables" in wanted:
+        bench.question_begins()
+        if (not options.only and not options.quick) or "tables" in wanted:
             questions.tables(bench)
         if (not options.only and not options.quick) or "micro" in wanted:
             bench.tables["micro"] = micro.run(programs, bench)
     finally:
-        bench.peers.end_all()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # tidying is not cut short
+        bench.peers.kill_all()
         shutil.rmtree(work, ignore_errors=True)
     for id_ in goals.ids():
         if id_ not in wanted:

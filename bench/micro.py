@@ -2,8 +2,9 @@
 
 import json
 import os
-import subprocess
 
+import children
+from children import Failed
 from peers import SERVER_CORE
 
 
@@ -13,13 +14,14 @@ def run(programs, bench):
     if not os.path.exists(programs["micro"]):
         return header, [["not built: libbenchmark-dev is missing", "", ""]]
     bench.peers.pause_all()
-    done = subprocess.run(["taskset", "-c", SERVER_CORE, programs["micro"], "--benchmark_format=json", "--benchmark_min_time=0.2"],
-                          capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        return header, [[f"failed: {done.stderr.strip()}", "", ""]]
+    command = ["taskset", "-c", SERVER_CORE, programs["micro"], "--benchmark_format=json", "--benchmark_min_time=0.2"]
+    try:
+        out = children.run(command, "micro", 600)
+    except Failed as error:
+        return header, [[str(error), "", ""]]
     scale = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
     lines = []
-    for one in json.loads(done.stdout)["benchmarks"]:
+    for one in json.loads(out)["benchmarks"]:
         items = one.get("items_per_second")
         lines.append([one["name"], one["real_time"] * scale[one["time_unit"]], 1e9 / items if items else ""])
     return header, lines

@@ -8,14 +8,13 @@ Holds: 1. A server runs on core 0, what loads it on core 1.
 import os
 import shutil
 import signal
-import subprocess
 import time
 
+import children
+from children import Failed
+
 SERVER_CORE, CLIENT_CORE = "0", "1"
-
-
-class Failed(Exception):
-    """A peer or a load did not do what it was asked; the message says which and why."""
+START_SECONDS, END_SECONDS, COMMAND_SECONDS = 20, 10, 30
 
 
 class Server:
@@ -31,16 +30,27 @@ class Server:
         if os.path.exists(self.socket):
             os.unlink(self.socket)
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(["taskset", "-c", SERVER_CORE] + self.command, stdout=log, stderr=log)
-        deadline = time.monotonic() + 60
-        while not os.path.exists(self.socket):
-            if self.process.poll() is not None:
-                raise Failed(f"{self.name} ended as it started (status {self.process.returncode})")
-            if time.monotonic() > deadline:
-                raise Failed(f"{self.name} serves nothing after a minute")
-            time.sleep(0.02)
-        time.sleep(0.1)
+            self.process = children.start(["taskset", "-c", SERVER_CORE] + self.command, stdout=log, stderr=log)
+        deadline = time.monotonic() + START_SECONDS
+        try:
+            while not os.path.exists(self.socket):
+                if self.process.poll() is not None:
+                    raise Failed(f"{self.name} ended as it started (status {self.process.returncode}){self._last_words()}")
+                if time.monotonic() > deadline:
+                    raise Failed(f"{self.name} serves nothing after {START_SECONDS} s{self._last_words()}")
+                time.sleep(0.02)
+            time.sleep(0.1)
+        except BaseException:
+            self.kill()
+            raise
         return self
+
+    def _last_words(self):
+        if self.log == os.devnull:
+            return ""
+        with open(self.log, encoding="utf-8", errors="replace") as log:
+            lines = log.read().strip().splitlines()
+        return f": {lines[-1]}" if lines else ""
 
     def pause(self):
         if self.process and not self.stopped:
@@ -56,13 +66,14 @@ class Server:
         if not self.process:
             return
         self.go_on()
-        self.process.terminate()
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        if not children.end(self.process, END_SECONDS):
+            print(f"  {self.name} did not end when it was asked to, and was killed")
         self.process = None
+
+    def kill(self):
+        if self.process:
+            children.kill(self.process)
+            self.process = None
 
     def uri(self):
         return f"nbd+unix:///{self.export}?socket={self.socket}"
@@ -90,6 +101,7 @@ class Peers:
             "empty": self._empty,
             "nbdkit-memory": self._nbdkit_memory,
             "nbdkit-file": self._nbdkit_file,
+            "nbdkit-cached": self._nbdkit_cached,
             "qemu-raw": self._qemu_raw,
             "qcow2": self._qcow2,
             "qcow2-subclusters": self._qcow2_subclusters,
@@ -125,15 +137,18 @@ class Peers:
         if name in self.running:
             self.running.pop(name).end()
 
-    def end_all(self):
+    def kill(self, name):
+        """A server that did not answer is of no more use, and would not end when it is asked to. The next question starts it anew."""
+        if name in self.running:
+            self.running.pop(name).kill()
+
+    def kill_all(self):
+        """When the bench ends: nothing that a server still has to say matters."""
         for name in list(self.running):
-            self.end(name)
+            self.kill(name)
 
     def cli(self, *words):
-        done = subprocess.run([self.programs["brindle"], "--state", self.path("state"), *words], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise Failed(f"brindle {' '.join(words)}: {done.stderr.strip()}")
-        return done.stdout
+        return children.run([self.programs["brindle"], "--state", self.path("state"), *words], f"brindle {' '.join(words)}", COMMAND_SECONDS)
 
     # --- Brindle
 
@@ -143,12 +158,16 @@ class Peers:
                         "a write is acknowledged when the device has it; flush and FUA wait for fdatasync", self.path("brindled.log"))
         shutil.rmtree(self.path("state"), ignore_errors=True)
         server.start()
-        self.cli("volume", "create", "v", "--size", f"{self.size}M")
+        try:
+            self.cli("volume", "create", "v", "--size", f"{self.size}M")
+        except BaseException:
+            server.kill()
+            raise
         return server
 
     def _brindle_memory(self):
         command = [self.programs["memory_server"], "--socket", self.path("memory.sock"), "--pool-size", f"{self.size * 4}M",
-                   f"v={self.size}M"]
+                   "--touch", f"{self.size * 4}M", f"v={self.size}M"]
         return Server("brindle-memory", command, self.path("memory.sock"), "v", "none: the pool is memory", self.path("memory.log")).start()
 
     # --- yardsticks and peers
@@ -174,9 +193,17 @@ class Peers:
         return path
 
     def _nbdkit_file(self):
-        command = ["nbdkit", "-f", "-U", self.path("kitfile.sock"), "file", self.raw_file("raw-nbdkit")]
-        return Server("nbdkit-file", command, self.path("kitfile.sock"), "",
-                      "a write is acknowledged from the page cache (the file plugin has no O_DIRECT)").start()
+        """What comes nearest to O_DIRECT: it pushes what it wrote to the device, and keeps little of it in the cache."""
+        return self._nbdkit_on_file("nbdkit-file", "kitfile.sock", "cache=none",
+                                    "cache=none: written to the page cache and from there to the device at once (there is no O_DIRECT)")
+
+    def _nbdkit_cached(self):
+        return self._nbdkit_on_file("nbdkit-cached", "kitcached.sock", "cache=default",
+                                    "a write is acknowledged from the page cache; the kernel writes it some time later")
+
+    def _nbdkit_on_file(self, name, socket, cache, durability):
+        command = ["nbdkit", "-f", "-U", self.path(socket), "file", self.raw_file("raw-nbdkit"), cache]
+        return Server(name, command, self.path(socket), "", durability).start()
 
     def _qemu(self, name, nodes, node):
         socket = self.path(name + ".sock")
@@ -207,10 +234,7 @@ class Peers:
         path = self.path(name)
         if os.path.exists(path):
             os.unlink(path)
-        done = subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *options, path, f"{self.size}M"], capture_output=True,
-                              text=True, check=False)
-        if done.returncode != 0:
-            raise Failed(f"qemu-img create: {done.stderr.strip()}")
+        children.run(["qemu-img", "create", "-q", "-f", "qcow2", *options, path, f"{self.size}M"], "qemu-img create", COMMAND_SECONDS)
         return path
 
     def _qcow2(self):

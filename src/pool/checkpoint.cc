@@ -33,6 +33,7 @@ Task<Status> Pool::checkpoint() {
   }
   checkpointing_.release();
   filler_.notify_all();
+  room_maker_.notify_all();  // there may be something to be won now
   co_return status;
 }
 

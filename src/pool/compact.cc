@@ -14,7 +14,11 @@ namespace {
 
 constexpr size_t victims_max = 48;
 constexpr u64 copy_max = 256 * KiB;
-constexpr u64 wanted_gain = 4;
+// What lives in a mostly dead chunk lies in single blocks. Read one after the other they would take longer than the log takes to
+// fill what they make room for.
+constexpr size_t reads_at_once = 64;
+constexpr u64 read_buffer = 768 * KiB;  // below what the allocator takes from the kernel and gives back each time
+constexpr u64 wanted_gain = 8;
 constexpr u64 targets_max = 1;  // chunks to copy into that are always to be had
 
 bool bit(const std::vector<u64>& bitmap, u64 at) { return (bitmap[at / 64] >> (at % 64) & 1) != 0; }
@@ -25,7 +29,8 @@ void set(std::vector<u64>& bitmap, u64 at, bool on) {
 }  // namespace
 
 /// The chunks with the least that lives: as many as bring `wanted_gain` empty chunks, or as near to it as the empty
-/// chunks that the copies need first allow; none where nothing can be won.
+/// chunks that the copies need first allow; none where nothing can be won. In a pool that is nearly full and evenly so, these may be
+/// too few to win one: then as many as leave the last target half empty, which the next round begins with.
 std::vector<u64> Pool::victims() const {
   std::vector<std::pair<u64, u64>> candidates;  // live bytes, chunk
   for (u64 chunk = 1; chunk < space_.chunks_made(); ++chunk) {
@@ -45,12 +50,13 @@ std::vector<u64> Pool::victims() const {
   u64 live = 0;
   for (const auto& [bytes, chunk] : candidates) {
     // Targets are left with a little waste at their ends.
-    live += bytes + bytes / 32 + block_size;
-    const u64 targets = div_up(live, chunk_size);
+    const u64 with_this = live + bytes + bytes / 32 + block_size;
+    const u64 targets = div_up(with_this, chunk_size);
     if (chosen.size() == victims_max || (targets > targets_max && targets + kept_from_compaction > space_.written_free())) {
       break;
     }
     chosen.push_back(chunk);
+    live = with_this;
     const u64 gain = chosen.size() > targets ? chosen.size() - targets : 0;
     if (gain > best) {
       best = gain;
@@ -58,6 +64,7 @@ std::vector<u64> Pool::victims() const {
     }
     if (gain >= wanted_gain) break;
   }
+  if (best == 0 && chosen.size() * chunk_size >= live + chunk_size / 2) worth = chosen.size();
   chosen.resize(worth);
   return chosen;
 }
@@ -109,6 +116,28 @@ Task<bool> Pool::compact_idle() {
   co_return status.ok();
 }
 
+/// Live slots that lie together, read in whole blocks.
+struct Pool::Run {
+  u64 slot;
+  u64 count;
+  u64 from;         // byte address of the first block
+  u64 skip;         // bytes of it before the first slot
+  MutBytes blocks;
+  Status status;
+};
+
+Task<void> Pool::read_run(Run& run) { run.status = co_await device_.read(run.from, run.blocks); }
+
+Task<Status> Pool::read_runs(std::span<Run> runs) {
+  Gate reads(runtime_);
+  for (Run& run : runs) reads.spawn(read_run(run));
+  co_await reads.close();
+  for (const Run& run : runs) {
+    if (!run.status) co_return run.status;
+  }
+  co_return Status{};
+}
+
 Task<Status> Pool::evacuate(u64 chunk, ChunkWriter& to) {
   const std::vector<Segment*> residents = space_.residents(chunk);  // a copy: moving changes the list
   for (Segment* segment : residents) {
@@ -126,7 +155,8 @@ Task<Status> Pool::evacuate_segment(Segment& segment, u64 chunk, ChunkWriter& to
   std::vector<SegmentPiece> pieces;
   std::vector<u64> present = record.present;
   if (present.empty()) present.assign(div_up(slots, 64), ~u64{0});
-  AlignedBuffer buffer(copy_max + 2 * block_size);
+  AlignedBuffer buffer(read_buffer);
+  std::vector<Run> runs;
   if (record.kind == SegmentKind::pages) {
     // A page stays in one piece, so all of them go to one chunk; a segment nearly full of live pages stays as it is.
     const u64 bytes = u64{segment.live_count} * slot_bytes;
@@ -142,38 +172,49 @@ Task<Status> Pool::evacuate_segment(Segment& segment, u64 chunk, ChunkWriter& to
     const u64 end = i + 1 < before.size() ? before[i + 1].first_slot : slots;
     bool in_piece = false;
     for (u64 slot = before[i].first_slot; slot < end;) {
-      if (record.live.empty() || !bit(record.live, slot)) {
-        set(present, slot, false);
-        ++slot;
-        continue;
+      runs.clear();
+      u64 buffered = 0;
+      while (slot < end && runs.size() < reads_at_once && buffered + copy_max + 2 * block_size <= buffer.size()) {
+        if (record.live.empty() || !bit(record.live, slot)) {
+          set(present, slot, false);
+          ++slot;
+          continue;
+        }
+        // A run of live slots that also lie together. A page never spans two runs.
+        u64 run = 1;
+        while (slot + run < end && run * slot_bytes < copy_max && bit(record.live, slot + run)) ++run;
+        u64 in_place = 0;
+        const auto from = space_.locate(SlotName::of(record.number, slot), &in_place);
+        if (!from) co_return Error{Code::corrupt, "a live slot has no place"};
+        run = std::min(run, in_place);
+        const u64 begin = round_down(*from, block_size);
+        const u64 size = round_up(*from + run * slot_bytes, block_size) - begin;
+        runs.push_back({slot, run, begin, *from - begin, buffer.span().subspan(buffered, size), {}});
+        buffered += size;
+        slot += run;
       }
-      // A run of live slots that also lie together. A page never spans two runs.
-      u64 run = 1;
-      while (slot + run < end && run * slot_bytes < copy_max && bit(record.live, slot + run)) ++run;
-      u64 in_place = 0;
-      const auto from = space_.locate(SlotName::of(record.number, slot), &in_place);
-      if (!from) co_return Error{Code::corrupt, "a live slot has no place"};
-      run = std::min(run, in_place);
-      // What is left of the target is filled up; data may go on in the next one at any slot.
-      if (record.kind == SegmentKind::data && to.room() >= 2 * block_size) {
-        run = std::min(run, to.room() / block_size - 1);
-      }
-      const u64 begin = round_down(*from, block_size);
-      const MutBytes into = buffer.span().first(round_up(*from + run * slot_bytes, block_size) - begin);
-      if (auto status = co_await device_.read(begin, into); !status) {
+      // What dies while it is read is copied as well: it is there, and nobody points at it.
+      if (auto status = co_await read_runs(runs); !status) {
         unreadable_.insert(chunk);  // it stays where it is, and others are tried
         co_return status;
       }
-      bool other_chunk = false;
-      if (record.kind == SegmentKind::data) {
-        auto moved = co_await to.reserve(run * slot_bytes);
-        if (!moved) co_return moved.error();
-        other_chunk = *moved;
+      for (const Run& run : runs) {
+        for (u64 done = 0; done < run.count;) {
+          u64 count = run.count - done;
+          bool other_chunk = false;
+          if (record.kind == SegmentKind::data) {
+            // What is left of the target is filled up; data may go on in the next one at any slot.
+            if (to.room() >= 2 * block_size) count = std::min(count, to.room() / block_size - 1);
+            auto moved = co_await to.reserve(count * slot_bytes);
+            if (!moved) co_return moved.error();
+            other_chunk = *moved;
+          }
+          const u64 at = to.append(run.blocks.subspan(run.skip + done * slot_bytes, count * slot_bytes), slot_bytes);
+          if (!in_piece || other_chunk) pieces.push_back({static_cast<u32>(run.slot + done), at});
+          in_piece = true;
+          done += count;
+        }
       }
-      const u64 at = to.append(into.subspan(*from - begin, run * slot_bytes), slot_bytes);
-      if (!in_piece || other_chunk) pieces.push_back({static_cast<u32>(slot), at});
-      in_piece = true;
-      slot += run;
     }
   }
   if (!planted(Plant::copies_staged)) {

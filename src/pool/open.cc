@@ -270,6 +270,7 @@ Task<Status> Pool::begin_epoch(ReplayEnd end) {
   }
   gate_.spawn(run_upkeep());
   gate_.spawn(run_filler());
+  gate_.spawn(run_room_maker());
   co_return Status{};
 }
 
@@ -280,6 +281,7 @@ Task<Status> Pool::close() {
   stopping_ = true;
   upkeep_.notify_all();
   filler_.notify_all();
+  room_maker_.notify_all();
   if (log_) co_await log_->close();
   co_await gate_.close();
   if (!latched_ && status && log_->replay_bytes() == 0) {

@@ -34,8 +34,10 @@ Pool::Pool(Runtime& runtime, Device& device, PoolClient& client, PoolOptions opt
       checkpointing_(runtime),
       compacting_(runtime),
       filling_(runtime),
+      making_room_(runtime),
       upkeep_(runtime),
       filler_(runtime),
+      room_maker_(runtime),
       gate_(runtime) {}
 
 Pool::~Pool() = default;
@@ -46,6 +48,7 @@ void Pool::latch(const Error& why) {
   if (log_) log_->latch(why);
   upkeep_.notify_all();
   filler_.notify_all();
+  room_maker_.notify_all();
 }
 
 // --- requests -------------------------------------------------------------------------------------------------------
@@ -176,6 +179,7 @@ Status Pool::grow(u64 bytes) {
   if (auto status = device_.set_size_max(bytes); !status && device_.size_max() < bytes) return status;
   space_.set_capacity(bytes / space_.chunk_size());
   filler_.notify_all();
+  room_maker_.notify_all();
   return {};
 }
 

@@ -177,6 +177,9 @@ class Pool {
   /// Returns whether another round may win something.
   Task<bool> compact_idle();
   std::vector<u64> victims() const;
+  struct Run;
+  Task<void> read_run(Run& run);
+  Task<Status> read_runs(std::span<Run> runs);
   Task<Status> evacuate(u64 chunk, ChunkWriter& to);
   Task<Status> evacuate_segment(Segment& segment, u64 chunk, ChunkWriter& to);
   // upkeep.cc
@@ -184,6 +187,8 @@ class Pool {
   Task<Status> fill_one();
   Task<void> run_upkeep();
   Task<void> run_filler();
+  Task<void> run_room_maker();
+  Task<bool> make_room_alone(u64 chunks_before);
   bool wants_checkpoint();
   Task<Status> admit(u64 blocks);
   Task<void> checkpoint_once();
@@ -220,8 +225,10 @@ class Pool {
   Mutex checkpointing_;
   Mutex compacting_;
   Mutex filling_;
+  Mutex making_room_;
   Signal upkeep_;
   Signal filler_;
+  Signal room_maker_;
   Gate gate_;
 };
 

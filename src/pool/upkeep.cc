@@ -20,7 +20,11 @@ constexpr u64 punch_ns = 4 * second_ns;         // without requests, before empt
 constexpr u64 hurry_ns = 2500 * millisecond_ns;
 constexpr u64 rest_times_at_first = 2;
 constexpr u64 rest_times = 200;
-constexpr u64 low_water_chunks = 16;            // below it room is made before the log has to wait for it
+// Below so many empty chunks room is made before the log has to wait for it: a log at full speed is to find the room made
+// before it has used them up.
+constexpr u64 low_water_min = 16;
+constexpr u64 low_water_max = 32;
+constexpr u64 low_water_part = 8;               // of all chunks
 constexpr int compaction_rounds = 8;            // before it is said that nothing can be won
 constexpr u64 filled_ahead = kept_from_writes + 6;  // chunks ready: the reserve, and some for the log
 constexpr u64 filled_kept = filled_ahead;           // never given back to the host
@@ -62,7 +66,6 @@ Task<void> Pool::run_upkeep() {
       const Status status = co_await log_->flush();
       if (!status) break;
     }
-    if (space_.free_chunks() < low_water_chunks && (space_.pending_bytes() > 0 || !victims().empty())) static_cast<void>(co_await make_room());
     const u64 quiet_ns = runtime_.now_ns() - touched_ns_;
     if (quiet_ns >= idle_ns && !client_.dirty() && space_.pending_bytes() == 0 && log_->replay_bytes() == 0) {
       touched_ = false;
@@ -87,6 +90,16 @@ Task<void> Pool::run_upkeep() {
       }
     }
     co_await runtime_.sleep(tick_ns);
+  }
+}
+
+/// Begins as soon as the log takes one chunk too many: a tick later it might have taken all.
+Task<void> Pool::run_room_maker() {
+  while (!stopping_ && !latched_) {
+    const u64 low_water = std::clamp(space_.capacity_chunks() / low_water_part, low_water_min, low_water_max);
+    bool won = false;
+    if (space_.free_chunks() < low_water && (space_.pending_bytes() > 0 || !victims().empty())) won = co_await make_room();
+    if (!won && !stopping_ && !latched_) co_await room_maker_.wait();  // who stops or latches wakes it only once
   }
 }
 
@@ -129,6 +142,7 @@ Task<Result<u64>> Pool::chunk_for_log(bool urgent) {
     const auto chunk = space_.take_chunk(urgent ? SpaceLevel::checkpoint : SpaceLevel::write, ChunkUse::segments);
     if (chunk) {
       filler_.notify_all();
+      room_maker_.notify_all();
       co_return *chunk;
     }
     if (stopping_) co_return Error{Code::stopping, "the daemon is stopping"};
@@ -145,21 +159,31 @@ Task<Result<u64>> Pool::chunk_for_log(bool urgent) {
 }
 
 Task<bool> Pool::make_room() {
+  // One at a time: what another has moved and not yet made durable is no victim any more and not empty either, and the pool would
+  // be taken for a full one.
   const u64 before = space_.free_chunks();
+  co_await making_room_.acquire();
+  bool won = space_.free_chunks() > before;
+  if (!won) won = co_await make_room_alone(before);
+  making_room_.release();
+  co_return won;
+}
+
+Task<bool> Pool::make_room_alone(u64 chunks_before) {
   if (space_.pending_bytes() > 0 || client_.dirty()) {
     const Status status = co_await checkpoint();
     if (!status) co_return false;
   }
-  for (int round = 0; round < compaction_rounds && space_.free_chunks() <= before; ++round) {
+  for (int round = 0; round < compaction_rounds && space_.free_chunks() <= chunks_before; ++round) {
     const bool moved = co_await compact();
     if (!moved) break;
     // The first makes the move durable and lets go of the old chunks, the second (if need be) what that freed.
-    for (int i = 0; i < 2 && space_.free_chunks() <= before; ++i) {
+    for (int i = 0; i < 2 && space_.free_chunks() <= chunks_before; ++i) {
       const Status status = co_await checkpoint();
       if (!status) co_return false;
     }
   }
-  co_return space_.free_chunks() > before;
+  co_return space_.free_chunks() > chunks_before;
 }
 
 Task<Status> Pool::admit(u64 blocks) {

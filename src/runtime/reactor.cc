@@ -128,7 +128,10 @@ bool Reactor::try_begin(Operation& operation) {
 
 void Reactor::begin(Operation& operation) {
   if (parked_.empty()) {
-    if (try_begin(operation)) return;
+    if (try_begin(operation)) {
+      if (operation.prompt) io_uring_submit(&ring_);
+      return;
+    }
     io_uring_submit(&ring_);  // what it cannot take now (its completions are to be reaped first) it takes in a later turn
     if (try_begin(operation)) return;
   }

@@ -1,7 +1,8 @@
 // reactor.h: one thread's event loop on io_uring: what the engine, the sockets and the pool's file run on.
 //
 // A turn: calls from other threads, then what is ready until nothing is, then what asked for the end of the turn (replies
-// go out here, before any new I/O is submitted), then one submission of all kernel requests, then their completions.
+// go out here, before any new I/O is submitted), then one submission of all kernel requests, then their completions. Only reads
+// of a device do not wait for the end of the turn.
 //
 // Holds:  1. All but `post_remote`, `stop` and `busy_ns` is called on the reactor's own thread.
 //         2. After the last event it looks for new ones for `poll_ns`, longer only while that has paid, before it sleeps in
@@ -63,15 +64,17 @@ class Reactor final : public Runtime {
     std::coroutine_handle<> handle;
     void (*fill)(Operation&, io_uring_sqe*) = nullptr;
     int result = 0;
-    bool slow = false;  // runs on a kernel thread
+    bool slow = false;    // runs on a kernel thread
+    bool prompt = false;  // goes to the kernel at once, not with the others at the end of the turn
   };
   template <class Prepare>
   struct Awaiter : Operation {
     Reactor& reactor;
     Prepare prepare;
-    Awaiter(Reactor& on, Prepare how, bool is_slow) : reactor(on), prepare(how) {
+    Awaiter(Reactor& on, Prepare how, bool is_slow, bool is_prompt) : reactor(on), prepare(how) {
       fill = [](Operation& self, io_uring_sqe* entry) { static_cast<Awaiter&>(self).prepare(entry); };
       slow = is_slow;
+      prompt = is_prompt;
     }
     bool await_ready() const noexcept { return false; }
     void await_suspend(std::coroutine_handle<> waiting) {
@@ -82,8 +85,8 @@ class Reactor final : public Runtime {
   };
   /// Any request of the ring. What `prepare` refers to must stay until it has completed.
   template <class Prepare>
-  Awaiter<Prepare> request(Prepare prepare, bool slow = false) {
-    return Awaiter<Prepare>(*this, prepare, slow);
+  Awaiter<Prepare> request(Prepare prepare, bool slow = false, bool prompt = false) {
+    return Awaiter<Prepare>(*this, prepare, slow, prompt);
   }
   auto accept(int fd) {
     return request([fd](io_uring_sqe* e) { io_uring_prep_accept(e, fd, nullptr, nullptr, SOCK_CLOEXEC); });
@@ -110,10 +113,13 @@ class Reactor final : public Runtime {
   auto poll(int fd, unsigned events) {
     return request([=](io_uring_sqe* e) { io_uring_prep_poll_add(e, fd, events); });
   }
+  /// A device that waits for the end of the turn is a device that idles: of many reads, those of a turn come back together and would
+  /// go out together again.
   auto readv(int fd, std::span<const iovec> into, u64 offset) {
-    return request([=](io_uring_sqe* e) {
+    const auto prepare = [=](io_uring_sqe* e) {
       io_uring_prep_readv(e, fd, into.data(), static_cast<unsigned>(into.size()), offset);
-    });
+    };
+    return request(prepare, false, true);
   }
   auto writev(int fd, std::span<const iovec> from, u64 offset) {
     return request([=](io_uring_sqe* e) {

@@ -4,6 +4,26 @@
 namespace brindle::model {
 namespace {
 
+Task<void> overwrite(Handle& to, Rng& rng, u64 blocks, u64 writes, Status& status) {
+  const std::string bytes = pattern(1, block_size);
+  for (u64 i = 0; i < writes && status; ++i) {
+    const u64 offset = rng.below(blocks) * block_size;
+    const Status done = co_await to.write(offset, std::as_bytes(std::span(bytes)), false);
+    if (!done) status = done;
+  }
+}
+
+/// Many writers, so that the log is of data and not of records.
+Task<Status> overwrite_at_once(Runtime& runtime, Handle& to, u64 blocks, u64 writes) {
+  constexpr u64 writers = 32;
+  Rng rng(1);
+  Status status;
+  Gate gate(runtime);
+  for (u64 i = 0; i < writers; ++i) gate.spawn(overwrite(to, rng, blocks, writes / writers, status));
+  co_await gate.close();
+  co_return status;
+}
+
 class EngineTest : public testing::Test {
  protected:
   EngineTest() : world({}) { EXPECT_TRUE(world.open()); }
@@ -201,6 +221,19 @@ TEST_F(EngineTest, RefusesBadNamesAndSizesAndChangesNothing) {
   world.create("a", 4096);
   EXPECT_EQ(create("a", 4096).code(), Code::exists);
   EXPECT_EQ(world.engine().list(false, "").size(), 1u);
+}
+
+TEST(EngineSpaceTest, APoolThatIsNearlyFullEverywhereAlikeIsWrittenOn) {
+  World world({.pool_size = 96 * MiB});
+  ASSERT_TRUE(world.open());
+  const u64 blocks = world.engine().status().free / block_size * 17 / 20;
+  world.create("db", blocks * block_size);
+  for (u64 at = 0; at < blocks; at += 64) {
+    world.write("db", at * block_size, pattern(at, std::min<u64>(64, blocks - at) * block_size));
+  }
+  const auto to = world.handle("db");
+  const Status status = world.run(overwrite_at_once(world.runtime(), *to, blocks, blocks));
+  EXPECT_TRUE(status) << status.error().message;
 }
 
 TEST_F(EngineTest, AVolumeOf16TiBWorksOnASmallPool) {

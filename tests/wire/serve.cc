@@ -1,10 +1,15 @@
 // serve.cc: a small NBD server for tests and measurements: an engine on a memory or file pool, its volumes made at the start.
 //
-// serve --socket PATH [--tcp ADDR:PORT] [--pool FILE] [--pool-size SIZE] [--cores N] [--limit NAME=VALUE] NAME=SIZE|NAME@SNAP ...
+// serve --socket PATH [--tcp ADDR:PORT] [--pool FILE] [--pool-size SIZE] [--touch SIZE] [--cores N] [--first-core N]
+//       [--limit NAME=VALUE] NAME=SIZE|NAME@SNAP ...
+//
+// --touch: writes zeroes to so much of the pool first. The first touch of memory is slow, and is the machine's cost: who measures
+// a pool in memory wants it over.
 //
 // Prints `ready` and the bound addresses on one line. SIGTERM closes it in order; it reports its threads' processor time then.
 #include <signal.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <map>
@@ -14,6 +19,7 @@
 
 #include <fmt/format.h>
 
+#include "base/aligned.h"
 #include "base/names.h"
 #include "device/file_device.h"
 #include "device/memory_device.h"
@@ -27,6 +33,7 @@ struct Arguments {
   nbd::ServerOptions server;
   std::string pool;
   u64 pool_size = 2 * GiB;
+  u64 touch = 0;
   unsigned cores = 1;
   int first_core = -1;
   std::vector<std::string> names;
@@ -68,12 +75,22 @@ Arguments parse(int count, char** words) {
     else if (word == "--tcp") arguments.server.tcp.push_back(value);
     else if (word == "--pool") arguments.pool = value;
     else if (word == "--pool-size") arguments.pool_size = bytes_of(value);
+    else if (word == "--touch") arguments.touch = bytes_of(value);
     else if (word == "--cores") arguments.cores = static_cast<unsigned>(bytes_of(value));
     else if (word == "--first-core") arguments.first_core = static_cast<int>(bytes_of(value));
     else if (word == "--limit") set_limit(arguments.server.limits, value);
     else fail("no such option: " + word);
   }
   return arguments;
+}
+
+Task<Status> touch(Device& device, u64 size) {
+  AlignedBuffer zeroes(MiB);
+  zeroes.clear();
+  const Bytes from = zeroes.span();
+  Status status;
+  for (u64 at = 0; at + from.size() <= size && status; at += from.size()) status = co_await device.write(at, from);
+  co_return status;
 }
 
 Task<Status> make(Engine& engine, std::string name) {
@@ -110,6 +127,8 @@ int serve(Arguments arguments) {
   }
   std::vector<std::thread> threads;
   for (Reactor* core : cores) threads.emplace_back([core] { core->run(); });
+  const Status touched = call_blocking(home, [&] { return touch(*device, std::min(arguments.touch, device->size_max())); });
+  if (!touched) fail(touched.error().message);
   const EngineOptions engine_options{.create = true};
   const auto open = [&] { return Engine::open(home, *device, engine_options); };
   auto engine = call_blocking(home, open);
