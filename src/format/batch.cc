@@ -45,18 +45,16 @@ Result<BatchHeader> parse_batch_header(Bytes blocks) {
   return header;
 }
 
-Result<ParsedBatch> parse_batch(Bytes blocks) {
-  auto header = parse_batch_header(blocks);
-  if (!header) return header.error();
-  ParsedBatch batch{*header, {}};
-  Reader from(blocks.subspan(sizeof(BatchHeader), header->record_bytes));
-  u64 data_blocks = 0;
-  for (u32 i = 0; i < header->commands; ++i) {
+Result<BatchRecords> parse_records(Bytes bytes, u32 commands, u32 data_records, u64 data_blocks) {
+  BatchRecords records;
+  Reader from(bytes);
+  u64 blocks = 0;
+  for (u32 i = 0; i < commands; ++i) {
     auto command = decode_command(from);
     if (!command) return command.error();
-    batch.records.commands.push_back(std::move(*command));
+    records.commands.push_back(std::move(*command));
   }
-  for (u32 i = 0; i < header->data_records; ++i) {
+  for (u32 i = 0; i < data_records; ++i) {
     DataRecord record;
     const auto kind = from.get<u8>();
     record.head = from.get_varint();
@@ -71,14 +69,21 @@ Result<ParsedBatch> parse_batch(Bytes blocks) {
       if (!from.ok()) return Error{Code::corrupt, "a data record is cut short"};
       record.crcs.resize(record.count);
       if (record.count > 0) std::memcpy(record.crcs.data(), crcs.data(), crcs.size());
-      data_blocks += record.count;
+      blocks += record.count;
     }
-    batch.records.data.push_back(std::move(record));
+    records.data.push_back(std::move(record));
   }
-  if (!from.done() || data_blocks != header->data_blocks) {
-    return Error{Code::corrupt, "a batch's records do not add up"};
-  }
-  return batch;
+  if (!from.done() || blocks != data_blocks) return Error{Code::corrupt, "a batch's records do not add up"};
+  return records;
+}
+
+Result<ParsedBatch> parse_batch(Bytes blocks) {
+  auto header = parse_batch_header(blocks);
+  if (!header) return header.error();
+  auto records = parse_records(blocks.subspan(sizeof(BatchHeader), header->record_bytes), header->commands, header->data_records,
+                               header->data_blocks);
+  if (!records) return records.error();
+  return ParsedBatch{*header, std::move(*records)};
 }
 
 }  // namespace brindle

@@ -78,6 +78,9 @@ struct ParsedBatch {
 Result<BatchHeader> parse_batch_header(Bytes blocks);
 Result<ParsedBatch> parse_batch(Bytes blocks);
 
+/// The records alone, which fill `bytes`. Fails: corrupt.
+Result<BatchRecords> parse_records(Bytes bytes, u32 commands, u32 data_records, u64 data_blocks);
+
 /// Fills in the checksum of a batch whose header stands at the front of `records`.
 void seal_batch(MutBytes records, u32 record_bytes);
 

@@ -58,6 +58,7 @@ void Log::start(u64 chunk, u64 base) {
   slots_ = (space_.chunk_offset(chunk) + space_.chunk_size() - base) / block_size;
   space_.add_segment({.number = position_.segment, .pieces = {{0, base}}}, true);
   header_due_ = true;
+  summary_.emplace();
   sealed_at_ = position_;
   gate_.spawn(fetch_next());
   loops_.spawn(run_writer());
@@ -266,6 +267,7 @@ Task<bool> Log::next_segment() {
     link->record_blocks = 1;
     link->records_before = record_bytes_;
     link->written_before = written_bytes_;
+    if (summary_) summary_->add(link->applied.number, position_.slot, 0, 0, 0, {});
     space_.placed(position_.segment, link->applied.number);
     ++position_.slot;
     named_next_ = next_.number;
@@ -274,22 +276,52 @@ Task<bool> Log::next_segment() {
     closed_.push_back(std::move(link));
     gate_.spawn(write_batch(at));
   }
-  space_.close_segment(position_.segment);
+  if (summary_) {
+    const SummaryTail tail{.pool = options_.pool,
+                           .epoch = options_.epoch,
+                           .segment = position_.segment,
+                           .flushed_number = flushed_ + 1,
+                           .checkpoint_number = checkpoint_number_,
+                           .next_segment = next_.number,
+                           .next_chunk = next_.chunk};
+    gate_.spawn(write_summary(position_.segment, position_.base + slots_ * block_size, summary_->encode(tail)));
+  } else {
+    space_.close_segment(position_.segment);
+  }
   position_ = {next_.number, next_.chunk, space_.chunk_offset(next_.chunk), 1};
   slots_ = space_.chunk_size() / block_size;
   space_.add_segment({.number = position_.segment, .pieces = {{0, position_.base}}}, true);
   header_due_ = true;
+  summary_.emplace();
   next_ = {};
   gate_.spawn(fetch_next());
   co_return true;
+}
+
+/// Writes the summary that ends at the byte `end`. Until it is there nothing else may be put into the segment's chunk.
+Task<void> Log::write_summary(u64 segment, u64 end, std::vector<std::byte> bytes) {
+  AlignedBuffer buffer(bytes.size());
+  std::memcpy(buffer.data(), bytes.data(), bytes.size());
+  const Bytes from = buffer.span();
+  static_cast<void>(co_await device_.write(end - bytes.size(), from));  // the batches say the same
+  space_.close_segment(segment);
+}
+
+/// For so many slots, and for what is kept behind them.
+bool Log::has_room(u64 slots, u64 record_bytes) const {
+  return position_.slot + slots + 1 + (summary_ ? summary_->blocks_with(record_bytes) : 0) <= slots_;
 }
 
 /// Gives the batch its number, its place and its names; moves to the next segment where this one has no room.
 Task<bool> Log::place(Batch& batch) {
   encode_records(batch);
   const u64 slots = batch.record_blocks + batch.data_blocks;
-  // A segment that began in the rest of a chunk may be too small for the batch; a whole one never is.
-  if (position_.slot + slots > slots_ - 1) {
+  const u64 record_bytes = batch.records.size();
+  // A segment that began in the rest of a chunk may be too small for the batch; a whole one never is, without its summary.
+  for (bool whole = false; !has_room(slots, record_bytes); whole = true) {
+    if (summary_ && position_.slot == 1) summary_.reset();
+    if (has_room(slots, record_bytes)) break;
+    CHECK(!whole);
     const bool moved = co_await next_segment();
     if (!moved) co_return false;
   }
@@ -300,6 +332,10 @@ Task<bool> Log::place(Batch& batch) {
   batch.applied.first_data = batch.applied.position.plus(batch.record_blocks);
   batch.records_before = record_bytes_;
   batch.written_before = written_bytes_;
+  if (summary_) {
+    summary_->add(batch.applied.number, position_.slot, static_cast<u32>(batch.encoded_commands.size()),
+                  static_cast<u32>(batch.applied.records.data.size()), static_cast<u32>(batch.data_blocks), batch.records);
+  }
   if (!batch.waiters.empty()) record_bytes_ += batch.record_blocks * block_size;
   written_bytes_ += slots * block_size;
   position_.slot += static_cast<u32>(slots);

@@ -3,7 +3,9 @@
 // Holds:  1. A batch takes its number, its place and the names of its blocks when it closes. It closes when the one before
 //            completes or when it is full: no timers, so one writer alone sees one device write of latency.
 //         2. Batches are applied and acknowledged in number order, whatever order the device completes them in.
-//         3. The last slot of a segment is kept for a batch that only names the successor, so replay always finds the way.
+//         3. The last slots of a segment are kept for a batch that only names the successor, so replay always finds the way,
+//            and for the summary of all its batches, so that replay seldom has to read them. A summary costs nothing when it is
+//            lost, so nobody waits for it; but its segment stays open until the device has it.
 // Caller: the pool's home core.
 // Disk:   when write, zero or command returns ok, the device has the batch; flush makes it durable.
 // Fails:  io and read_only once a batch or a flush failed (the pool has latched); no_space when no segment is to be had,
@@ -17,7 +19,7 @@
 
 #include "base/aligned.h"
 #include "device/device.h"
-#include "format/batch.h"
+#include "format/summary.h"
 #include "pool/flusher.h"
 #include "pool/space.h"
 #include "runtime/sync.h"
@@ -146,7 +148,9 @@ class Log {
   Task<void> run_applier();
   static void encode_records(Batch& batch);
   Task<bool> next_segment();
+  bool has_room(u64 slots, u64 record_bytes) const;
   Task<bool> place(Batch& batch);
+  Task<void> write_summary(u64 segment, u64 end, std::vector<std::byte> bytes);
   Task<void> write_batch(Batch* batch);
   bool wants_successor() const;
   Task<Status> successor();
@@ -172,6 +176,7 @@ class Log {
   u64 in_flight_ = 0;
   LogPosition position_;
   u64 slots_ = 0;            // of the current segment
+  std::optional<SummaryBuilder> summary_;  // of the current segment; none where its records are too many to stand there twice
   NewSegment next_;          // the successor, named in advance
   u64 named_next_ = 0;       // the successor that the last batch named
   bool fetching_ = false;
