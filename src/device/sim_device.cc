@@ -155,6 +155,7 @@ void SimDevice::forget(u64 offset, u64 length) {
 
 Task<Status> SimDevice::punch(u64 offset, u64 length) {
   co_await wait();
+  if (faults_.host_keeps) co_return Error{Code::unsupported, "the simulated host takes nothing back"};
   forget(offset, length);
   co_return Status{};
 }
