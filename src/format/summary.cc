@@ -40,11 +40,19 @@ std::vector<std::byte> SummaryBuilder::encode(SummaryTail tail) const {
   tail.batches = batches_;
   tail.bytes = static_cast<u32>(entries.size());
   tail.blocks = static_cast<u32>(div_up(entries.size() + sizeof tail, block_size));
-  tail.crc = summary_crc(entries, tail);
   std::vector<std::byte> blocks(u64{tail.blocks} * block_size);
   if (!entries.empty()) std::memcpy(blocks.data(), entries.data(), entries.size());
   std::memcpy(blocks.data() + blocks.size() - sizeof tail, &tail, sizeof tail);
+  seal_summary(blocks);
   return blocks;
+}
+
+void seal_summary(MutBytes blocks) {
+  SummaryTail tail;
+  std::byte* const at = blocks.data() + blocks.size() - sizeof tail;
+  std::memcpy(&tail, at, sizeof tail);
+  tail.crc = summary_crc(blocks.first(tail.bytes), tail);
+  std::memcpy(at, &tail, sizeof tail);
 }
 
 Result<Summary> parse_summary(Bytes blocks, u64& blocks_wanted) {

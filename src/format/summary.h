@@ -64,6 +64,9 @@ class SummaryBuilder {
   u32 batches_ = 0;
 };
 
+/// Fills in the checksum of a summary whose tail stands at the end of `blocks`, which are all that it fills.
+void seal_summary(MutBytes blocks);
+
 /// Parses the summary that ends at the end of `blocks`. Where it is longer than they are, `blocks_wanted` says so.
 /// Fails: corrupt (there is none, or no whole one).
 Result<Summary> parse_summary(Bytes blocks, u64& blocks_wanted);

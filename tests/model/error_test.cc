@@ -219,14 +219,22 @@ TEST(ReadErrorTest, WhatCannotBeReadIsAnErrorAndNeverAWrongAnswer) {
       }
     }
     const auto freed = trial.run(trial.engine->frees({"dev", "twin"}, true));
-    if (!freed) EXPECT_EQ(freed.code(), Code::io);
+    if (!freed) {
+      EXPECT_EQ(freed.code(), Code::io);
+    }
     const auto resized = trial.run(trial.engine->volume_resize("db", 32 * GiB + seed * block_size, false));
-    if (!resized) EXPECT_TRUE(resized.code() == Code::io || resized.code() == Code::read_only);
+    if (!resized) {
+      EXPECT_TRUE(resized.code() == Code::io || resized.code() == Code::read_only);
+    }
     const auto shrunk = trial.run(trial.engine->volume_resize("small", 1 * MiB, true));
-    if (!shrunk) EXPECT_TRUE(shrunk.code() == Code::io || shrunk.code() == Code::read_only);
+    if (!shrunk) {
+      EXPECT_TRUE(shrunk.code() == Code::io || shrunk.code() == Code::read_only);
+    }
     if (auto handle = trial.engine->open_handle("twin", false)) {
       const Status zeroed = trial.run((*handle)->discard(4 * MiB, 900 * MiB, false));
-      if (!zeroed) EXPECT_TRUE(zeroed.code() == Code::io || zeroed.code() == Code::read_only);
+      if (!zeroed) {
+        EXPECT_TRUE(zeroed.code() == Code::io || zeroed.code() == Code::read_only);
+      }
     }
     const auto found = trial.run(trial.engine->scrub(nullptr));
     ASSERT_TRUE(found);
@@ -246,7 +254,9 @@ TEST(OpenErrorTest, AnErrorWhileAPoolIsMadeOrOpenedIsToldAndCostsNothing) {
     SimDisk disk(64 * MiB);
     {
       Trial made(disk, seed, faults, true);
-      if (!made.opened) EXPECT_EQ(made.opened.code(), Code::io) << made.opened.error().message;
+      if (!made.opened) {
+        EXPECT_EQ(made.opened.code(), Code::io) << made.opened.error().message;
+      }
       refused += made.opened ? 0 : 1;
     }
     disk = SimDisk(64 * MiB);
@@ -258,11 +268,15 @@ TEST(OpenErrorTest, AnErrorWhileAPoolIsMadeOrOpenedIsToldAndCostsNothing) {
       const u64 rounds = seed % 4 * 30;
       for (u64 i = 0; i <= rounds; ++i)
         ASSERT_TRUE(made.run((*handle)->write(i % 30 * 256 * KiB, std::as_bytes(std::span(bytes)), true)));
-      if (seed % 2 == 0) ASSERT_TRUE(made.run(made.engine->sync()));
+      if (seed % 2 == 0) {
+        ASSERT_TRUE(made.run(made.engine->sync()));
+      }
     }
     for (u64 again = 0; again < 3; ++again) {
       Trial trial(disk, seed * 10 + again, faults);
-      if (!trial.opened) EXPECT_EQ(trial.opened.code(), Code::io) << trial.opened.error().message;
+      if (!trial.opened) {
+        EXPECT_EQ(trial.opened.code(), Code::io) << trial.opened.error().message;
+      }
       refused += trial.opened ? 0 : 1;
     }
     Trial trial(disk, seed, {});
@@ -275,6 +289,43 @@ TEST(OpenErrorTest, AnErrorWhileAPoolIsMadeOrOpenedIsToldAndCostsNothing) {
     EXPECT_EQ(read, bytes);
   }
   EXPECT_GT(refused, 100u);
+}
+
+TEST(OpenErrorTest, ALogThatCannotBeReadIsToldAndNothingOfItLost) {
+  const std::string bytes = pattern(1, 64 * KiB);
+  constexpr u64 writes = 40;
+  SimDisk disk(64 * MiB);
+  {
+    Trial made(disk, 1, {}, true);
+    ASSERT_TRUE(made.opened);
+    ASSERT_TRUE(made.run(made.engine->volume_create("db", 64 * MiB, {})));
+    const auto handle = made.engine->open_handle("db", false);
+    // No flush: the segments that the log has left must be read whole, whatever their summaries say.
+    for (u64 i = 0; i < writes; ++i) {
+      ASSERT_TRUE(made.run((*handle)->write(i * 64 * KiB, std::as_bytes(std::span(bytes)), false)));
+    }
+  }
+  u64 refused = 0;
+  for (u64 seed = 1; seed <= 150; ++seed) {
+    SimDisk copy = disk;
+    {
+      Trial trial(copy, seed, {.read_error_one_in = 2 + seed % 3});
+      if (!trial.opened) {
+        EXPECT_EQ(trial.opened.code(), Code::io) << trial.opened.error().message;
+      }
+      refused += trial.opened ? 0 : 1;
+    }
+    Trial trial(copy, seed, {});
+    ASSERT_TRUE(trial.opened) << trial.opened.error().message;
+    const auto handle = trial.engine->open_handle("db", true);
+    ASSERT_TRUE(handle);
+    std::string read(bytes.size(), '?');
+    for (u64 i = 0; i < writes; ++i) {
+      ASSERT_TRUE(trial.run((*handle)->read(i * 64 * KiB, std::as_writable_bytes(std::span(read)))));
+      ASSERT_EQ(read == bytes, true) << "seed " << seed << ": write " << i << " is lost";
+    }
+  }
+  EXPECT_GT(refused, 50u);
 }
 
 TEST(OpenErrorTest, APlaceTooSmallForAPoolIsRefused) {
@@ -404,7 +455,9 @@ TEST(OpenErrorTest, SuperblocksFromThePastAreRefusedAndNotRolledBackTo) {
   const std::string bytes = pattern(1, 4096);
   for (u64 i = 0; i < 2; ++i) {
     ASSERT_TRUE(trial.run((*handle)->write(i * 4096, std::as_bytes(std::span(bytes)), true)));
-    if (i == 0) ASSERT_TRUE(trial.run(trial.engine->sync()));
+    if (i == 0) {
+      ASSERT_TRUE(trial.run(trial.engine->sync()));
+    }
   }
   SimDisk left = disk;
   left.blocks[0] = a;
@@ -541,7 +594,9 @@ TEST(CheckpointErrorTest, OneOfManyChunksMayFailAnywhere) {
       SimFaults faults;
       faults.write_error_one_in = 2 + seed % 5;
       const Trial trial(copy, seed, faults);
-      if (!trial.opened) EXPECT_TRUE(trial.opened.code() == Code::io) << trial.opened.error().message;
+      if (!trial.opened) {
+        EXPECT_TRUE(trial.opened.code() == Code::io) << trial.opened.error().message;
+      }
       refused += trial.opened ? 0 : 1;
     }
     if (seed % 6 != 0) continue;
@@ -554,7 +609,9 @@ TEST(CheckpointErrorTest, OneOfManyChunksMayFailAnywhere) {
   SimDisk copy = disk;
   {
     const Trial full(copy, 1, {.host_full = true});
-    if (!full.opened) EXPECT_EQ(full.opened.code(), Code::no_space) << full.opened.error().message;
+    if (!full.opened) {
+      EXPECT_EQ(full.opened.code(), Code::no_space) << full.opened.error().message;
+    }
   }
   const Trial trial(copy, 2, {});
   ASSERT_TRUE(trial.opened) << trial.opened.error().message;
@@ -597,7 +654,9 @@ TEST(UpkeepErrorTest, CompactionLeavesWhatItCannotReadAndLosesNothing) {
     }
     world.runtime().run_for(20 * second_ns);
     faults.read_error_one_in = faults.write_error_one_in = 0;
-    if (seed % 2 == 0) EXPECT_EQ(world.engine().status().health, "ok");
+    if (seed % 2 == 0) {
+      EXPECT_EQ(world.engine().status().health, "ok");
+    }
     for (u64 i = 0; i < 100; ++i) EXPECT_EQ(world.read("kept", i * 16 * KiB, 16 * KiB), pattern(i + 1, 16 * KiB));
     world.kill();
     ASSERT_TRUE(world.open());
