@@ -1,5 +1,6 @@
 #include "format/summary.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/crc32c.h"
@@ -8,7 +9,8 @@ namespace brindle {
 
 namespace {
 
-constexpr u64 entry_head_max = 4 * 5;  // varints of 32 bits
+constexpr u64 entry_head_min = 4;      // four varints
+constexpr u64 entry_head_max = 4 * 5;  // of 32 bits
 
 u32 summary_crc(Bytes entries, SummaryTail tail) {
   tail.crc = 0;
@@ -70,6 +72,7 @@ Result<Summary> parse_summary(Bytes blocks, u64& blocks_wanted) {
   Reader from(entries);
   u64 number = tail.first_number;
   u64 slot = tail.first_slot;
+  summary.entries.reserve(std::min<u64>(tail.batches, entries.size() / entry_head_min));
   for (u32 i = 0; i < tail.batches; ++i) {
     const u64 record_bytes = from.get_varint();
     const u64 commands = from.get_varint();

@@ -196,7 +196,7 @@ TEST(ReadErrorTest, WhatCannotBeReadIsAnErrorAndNeverAWrongAnswer) {
     ASSERT_TRUE(trial.run(trial.engine->close()));
   }
   u64 errors = 0;
-  for (u64 seed = 1; seed <= 300; ++seed) {
+  for (u64 seed = 1; seed <= 100; ++seed) {
     SimDisk copy = disk;
     Trial trial(copy, seed, {});
     ASSERT_TRUE(trial.opened);
@@ -240,13 +240,13 @@ TEST(ReadErrorTest, WhatCannotBeReadIsAnErrorAndNeverAWrongAnswer) {
     ASSERT_TRUE(found);
     for (const DamageRange& range : *found) EXPECT_TRUE(range.kind == "io" || range.kind == "map") << range.kind;
   }
-  EXPECT_GT(errors, 100u);
+  EXPECT_GT(errors, 30u);
 }
 
 TEST(OpenErrorTest, AnErrorWhileAPoolIsMadeOrOpenedIsToldAndCostsNothing) {
   const std::string bytes = pattern(1, 256 * KiB);
   u64 refused = 0;
-  for (u64 seed = 1; seed <= 200; ++seed) {
+  for (u64 seed = 1; seed <= 80; ++seed) {
     SimFaults faults;
     (seed % 3 == 0   ? faults.write_error_one_in
      : seed % 3 == 1 ? faults.flush_error_one_in
@@ -288,7 +288,7 @@ TEST(OpenErrorTest, AnErrorWhileAPoolIsMadeOrOpenedIsToldAndCostsNothing) {
     ASSERT_TRUE(trial.run((*handle)->read(0, std::as_writable_bytes(std::span(read)))));
     EXPECT_EQ(read, bytes);
   }
-  EXPECT_GT(refused, 100u);
+  EXPECT_GT(refused, 40u);
 }
 
 TEST(OpenErrorTest, ALogThatCannotBeReadIsToldAndNothingOfItLost) {
@@ -306,7 +306,7 @@ TEST(OpenErrorTest, ALogThatCannotBeReadIsToldAndNothingOfItLost) {
     }
   }
   u64 refused = 0;
-  for (u64 seed = 1; seed <= 150; ++seed) {
+  for (u64 seed = 1; seed <= 60; ++seed) {
     SimDisk copy = disk;
     {
       Trial trial(copy, seed, {.read_error_one_in = 2 + seed % 3});
@@ -325,7 +325,7 @@ TEST(OpenErrorTest, ALogThatCannotBeReadIsToldAndNothingOfItLost) {
       ASSERT_EQ(read == bytes, true) << "seed " << seed << ": write " << i << " is lost";
     }
   }
-  EXPECT_GT(refused, 50u);
+  EXPECT_GT(refused, 20u);
 }
 
 TEST(OpenErrorTest, APlaceTooSmallForAPoolIsRefused) {
@@ -536,7 +536,7 @@ TEST(CheckpointErrorTest, OneThatFailsLatchesThePoolAndTheLastOneStands) {
   }
   u64 failed = 0;
   const std::string bytes = pattern(1, 4096);
-  for (u64 seed = 1; seed <= 90; ++seed) {
+  for (u64 seed = 1; seed <= 30; ++seed) {
     SimDisk copy = disk;
     {
       Trial trial(copy, seed, {});
@@ -570,7 +570,7 @@ TEST(CheckpointErrorTest, OneThatFailsLatchesThePoolAndTheLastOneStands) {
     EXPECT_EQ(trial.engine->status().health, "ok");
     EXPECT_EQ(trial.engine->status().volumes, 6001u);
   }
-  EXPECT_GT(failed, 20u);
+  EXPECT_GT(failed, 6u);
 }
 
 TEST(CheckpointErrorTest, OneOfManyChunksMayFailAnywhere) {
