@@ -26,5 +26,6 @@ with host() as it:
     it.daemon.kill()
     it.daemon.start()
     it.brindle("attach", "db", "--refresh")
+    device = it.attachments()["db"]["device"]
     equal(run("blockdev", "--getsize64", device).strip(), str(640 * MIB), "the device's size after a restart")
     it.brindle("detach", "db")
