@@ -36,25 +36,20 @@ u64 SummaryBuilder::blocks_with(u64 record_bytes) const {
 }
 
 std::vector<std::byte> SummaryBuilder::encode(SummaryTail tail) const {
-  const Bytes entries = entries_.bytes();
   tail.first_number = first_number_;
   tail.first_slot = first_slot_;
   tail.batches = batches_;
+  return encode_summary(tail, entries_.bytes());
+}
+
+std::vector<std::byte> encode_summary(SummaryTail tail, Bytes entries) {
   tail.bytes = static_cast<u32>(entries.size());
   tail.blocks = static_cast<u32>(div_up(entries.size() + sizeof tail, block_size));
   std::vector<std::byte> blocks(u64{tail.blocks} * block_size);
   if (!entries.empty()) std::memcpy(blocks.data(), entries.data(), entries.size());
+  tail.crc = summary_crc(entries, tail);
   std::memcpy(blocks.data() + blocks.size() - sizeof tail, &tail, sizeof tail);
-  seal_summary(blocks);
   return blocks;
-}
-
-void seal_summary(MutBytes blocks) {
-  SummaryTail tail;
-  std::byte* const at = blocks.data() + blocks.size() - sizeof tail;
-  std::memcpy(&tail, at, sizeof tail);
-  tail.crc = summary_crc(blocks.first(tail.bytes), tail);
-  std::memcpy(at, &tail, sizeof tail);
 }
 
 Result<Summary> parse_summary(Bytes blocks, u64& blocks_wanted) {

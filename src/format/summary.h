@@ -64,8 +64,8 @@ class SummaryBuilder {
   u32 batches_ = 0;
 };
 
-/// Fills in the checksum of a summary whose tail stands at the end of `blocks`, which are all that it fills.
-void seal_summary(MutBytes blocks);
+/// The blocks of a summary of these entries; `tail` has everything that does not follow from them.
+std::vector<std::byte> encode_summary(SummaryTail tail, Bytes entries);
 
 /// Parses the summary that ends at the end of `blocks`. Where it is longer than they are, `blocks_wanted` says so.
 /// Fails: corrupt (there is none, or no whole one).

@@ -27,13 +27,7 @@ struct Trial {
   Trial& operator=(const Trial&) = delete;
   template <class T>
   T run(Task<T> task) {
-    std::optional<T> result;
-    const auto body = [](Task<T> inner, std::optional<T>& out) -> Task<void> {
-      T value = co_await std::move(inner);
-      out.emplace(std::move(value));
-    };
-    runtime->run(body(std::move(task), result));
-    return std::move(*result);
+    return run_on(*runtime, std::move(task));
   }
   std::unique_ptr<SimRuntime> runtime;
   std::unique_ptr<SimDevice> device;

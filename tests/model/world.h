@@ -23,6 +23,18 @@ struct WorldOptions {
 /// Verifies a disk on a runtime of its own.
 Result<CheckReport> verify_disk(SimDisk& disk, VerifyOptions options = {}, VerifyProgress* progress = nullptr);
 
+/// Runs a task to its end and gives its result.
+template <class T>
+T run_on(SimRuntime& runtime, Task<T> task) {
+  std::optional<T> result;
+  const auto body = [](Task<T> inner, std::optional<T>& out) -> Task<void> {
+    T value = co_await std::move(inner);
+    out.emplace(std::move(value));
+  };
+  runtime.run(body(std::move(task), result));
+  return std::move(*result);
+}
+
 class World {
  public:
   explicit World(WorldOptions options);
@@ -46,16 +58,9 @@ class World {
   EngineCore& engine() { return *engine_; }
   bool is_open() const { return engine_ != nullptr; }
 
-  /// Runs a task to its end and gives its result.
   template <class T>
   T run(Task<T> task) {
-    std::optional<T> result;
-    const auto body = [](Task<T> inner, std::optional<T>& out) -> Task<void> {
-      T value = co_await std::move(inner);
-      out.emplace(std::move(value));
-    };
-    runtime_->run(body(std::move(task), result));
-    return std::move(*result);
+    return run_on(*runtime_, std::move(task));
   }
 
   // --- the calls of tests; each expects success
