@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/uuid.h"
 #include "sim/faults.h"
 
 namespace brindle::sim {
@@ -57,6 +58,7 @@ bool Player::run_all(Task<void> task) {
 }
 
 Played Player::play() {
+  seed_uuids(history_.seed);  // the images hold them: two plays of a seed would differ
   begin_epoch(history_.seed);
   if (!open(nullptr)) return played_;
   if (const auto synced = wait(engine_->sync()); !synced || !*synced) {
