@@ -22,7 +22,15 @@ class Exports {
     auto server = nbd::Server::listen(live_.engine(), live_.home(), {&live_.home()}, options);
     must(server.ok());
     server_ = std::move(*server);
-    std::atexit([] { std::filesystem::remove(socket_path()); });
+  }
+
+  /// What waits for a client is known to the kernel alone, and would look like a leak.
+  void close() {
+    must(call_blocking(live_.home(), [this]() -> Task<Status> {
+           co_await server_->close();
+           co_return Status{};
+         }).ok());
+    std::filesystem::remove(path_);
   }
 
   /// Sends all of it, and reads what comes until the server has ended the connection.
@@ -37,7 +45,7 @@ class Exports {
     shutdown(fd, SHUT_WR);
     char answer[64 * KiB];
     while (recv(fd, answer, sizeof answer, 0) > 0) continue;
-    close(fd);
+    ::close(fd);
   }
 
  private:
@@ -65,7 +73,11 @@ nbd::Message hello(bool structured) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace brindle;
-  static Exports& exports = *new Exports;  // it ends with the process
+  static Exports* exports = nullptr;
+  if (exports == nullptr) {
+    exports = new Exports;
+    std::atexit([] { exports->close(); });
+  }
   if (size < 1 || size > 32 * KiB) return 0;
   const Bytes rest = input_bytes(data + 1, size - 1);
   std::vector<std::byte> text;
@@ -87,6 +99,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   } else {
     text.insert(text.end(), rest.begin(), rest.end());
   }
-  exports.converse(text);
+  exports->converse(text);
   return 0;
 }

@@ -206,10 +206,7 @@ Task<void> Pool::checkpoint_once() {
   const u64 done = counters_.checkpoints;
   co_await checkpointing_.acquire();
   checkpointing_.release();
-  if (counters_.checkpoints == done && !latched_ && !stopping_) {
-    const Status status = co_await checkpoint();
-    if (!status) co_return;
-  }
+  if (counters_.checkpoints == done && !latched_ && !stopping_) static_cast<void>(co_await checkpoint());
 }
 
 }  // namespace brindle
