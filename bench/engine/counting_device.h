@@ -44,7 +44,7 @@ class CountingDevice final : public Device {
     counters_.filled += length;
     return behind_->fill(offset, length);
   }
-  Status set_size_max(u64 bytes_max) override { return behind_->set_size_max(bytes_max); }
+  Task<Status> set_size_max(u64 bytes_max) override { return behind_->set_size_max(bytes_max); }
   std::string name() const override { return behind_->name(); }
 
  private:

@@ -20,6 +20,13 @@
 
 namespace brindle {
 
+/// One of the files or block devices that a device consists of.
+struct DevicePart {
+  std::string name;
+  u64 size = 0;      // bytes that it has now
+  u64 size_max = 0;  // what it may grow to
+};
+
 class Device {
  public:
   Device() = default;
@@ -41,9 +48,11 @@ class Device {
   virtual Task<Status> punch(u64 offset, u64 length) = 0;
   /// Fills the range with written, durable zeroes; grows the device to hold it (never beyond size_max).
   virtual Task<Status> fill(u64 offset, u64 length) = 0;
-  /// Raises or lowers the limit of `grow`; a block device refuses (invalid).
-  virtual Status set_size_max(u64 bytes) = 0;
+  /// Raises or lowers the limit of `grow`, for good where the device itself keeps it; a block device refuses (invalid).
+  virtual Task<Status> set_size_max(u64 bytes) = 0;
   virtual std::string name() const = 0;
+  /// What it consists of, in order.
+  virtual std::vector<DevicePart> parts() const { return {{name(), size(), size_max()}}; }
 
   // In one buffer, and tried once more where it fails: an error that passes costs only time.
   Task<Status> read(u64 offset, MutBytes into) {

@@ -188,10 +188,10 @@ Task<Status> FileDevice::fill(u64 offset, u64 length) {
   co_return Status{};
 }
 
-Status FileDevice::set_size_max(u64 bytes) {
-  if (block_device_) return Error{Code::invalid, fmt::format("{}: a block device is as large as it is", path_)};
+Task<Status> FileDevice::set_size_max(u64 bytes) {
+  if (block_device_) co_return Error{Code::invalid, fmt::format("{}: a block device is as large as it is", path_)};
   size_max_ = std::max(size_, round_down(bytes, block_size));
-  return {};
+  co_return Status{};
 }
 
 }  // namespace brindle

@@ -32,7 +32,7 @@ class FileDevice final : public Device {
   Task<Status> flush() override;
   Task<Status> punch(u64 offset, u64 length) override;
   Task<Status> fill(u64 offset, u64 length) override;
-  Status set_size_max(u64 bytes) override;
+  Task<Status> set_size_max(u64 bytes) override;
   std::string name() const override { return path_; }
   bool is_block_device() const { return block_device_; }
   /// The first bytes, for looking at what is there; short where the file is.

@@ -81,9 +81,9 @@ Task<Status> MemoryDevice::fill(u64 offset, u64 length) {
   co_return emptied;
 }
 
-Status MemoryDevice::set_size_max(u64 bytes) {
+Task<Status> MemoryDevice::set_size_max(u64 bytes) {
   size_max_ = std::max(size_, round_down(bytes, block_size));
-  return {};
+  co_return Status{};
 }
 
 }  // namespace brindle

@@ -169,9 +169,9 @@ Task<Status> SimDevice::fill(u64 offset, u64 length) {
   co_return Status{};
 }
 
-Status SimDevice::set_size_max(u64 bytes) {
+Task<Status> SimDevice::set_size_max(u64 bytes) {
   disk_.size_max = std::max(bytes, disk_.size);
-  return {};
+  co_return Status{};
 }
 
 void SimDevice::kill() {

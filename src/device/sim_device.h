@@ -73,7 +73,7 @@ class SimDevice final : public Device {
   Task<Status> flush() override;
   Task<Status> punch(u64 offset, u64 length) override;
   Task<Status> fill(u64 offset, u64 length) override;
-  Status set_size_max(u64 bytes) override;
+  Task<Status> set_size_max(u64 bytes) override;
   std::string name() const override { return "sim"; }
 
   /// The process dies: writes under way reach the disk in part. Nothing may be called afterwards.

@@ -32,7 +32,10 @@ Task<Status> Pool::open() {
     if (auto status = co_await flusher_.flush(); !status) co_return status;
   }
   // The pool's own limit counts, not what today's caller would give a new one; a block device keeps to its size.
-  if (device_.size_max() < superblock_.size_max) static_cast<void>(device_.set_size_max(superblock_.size_max).ok());
+  if (device_.size_max() < superblock_.size_max) {
+    const Status raised = co_await device_.set_size_max(superblock_.size_max);
+    static_cast<void>(raised.ok());
+  }
   space_ = Space(superblock_.chunk_size);
   space_.set_capacity(superblock_.size_max / superblock_.chunk_size);
   make_writers();

@@ -172,15 +172,17 @@ u64 Pool::free() const {
   return size() > taken ? size() - taken : 0;
 }
 
-Status Pool::grow(u64 bytes) {
+Task<Status> Pool::grow(u64 bytes) {
   if (bytes < size()) {
-    return Error{Code::invalid, fmt::format("a pool cannot shrink: it may grow to {} bytes now, so give more", size())};
+    co_return Error{Code::invalid, fmt::format("a pool cannot shrink: it may grow to {} bytes now, so give more", size())};
   }
-  if (auto status = device_.set_size_max(bytes); !status && device_.size_max() < bytes) return status;
-  space_.set_capacity(bytes / space_.chunk_size());
+  const Status raised = co_await device_.set_size_max(bytes);
+  if (!raised && device_.size_max() < bytes) co_return raised;
+  // Another may have raised it further meanwhile.
+  space_.set_capacity(std::max(bytes / space_.chunk_size(), space_.capacity_chunks()));
   filler_.notify_all();
   room_maker_.notify_all();
-  return {};
+  co_return Status{};
 }
 
 }  // namespace brindle

@@ -122,7 +122,7 @@ class Pool {
   Task<Status> checkpoint();
   /// Tries to get empty chunks: a checkpoint, then compaction. False: nothing was won.
   Task<bool> make_room();
-  Status grow(u64 bytes);
+  Task<Status> grow(u64 bytes);
 
   Space& space() { return space_; }
   Log& log() { return *log_; }

@@ -175,7 +175,7 @@ Task<Status> EngineCore::pool_grow(u64 size) {
   const UnderWay under_way(*this);
   if (auto status = writable(); !status) co_return status;
   if (auto status = check_size(size); !status) co_return status;
-  if (auto status = pool_.grow(size); !status) co_return status;
+  if (auto status = co_await pool_.grow(size); !status) co_return status;
   co_return co_await pool_.checkpoint();  // the superblock tells the new limit
 }
 

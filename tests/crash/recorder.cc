@@ -94,8 +94,8 @@ Task<Status> Recorder::fill(u64 offset, u64 length) {
   co_return status;
 }
 
-Status Recorder::set_size_max(u64 bytes) {
-  return bytes <= size_max() ? Status{} : Error{Code::invalid, "the disk is as large as it is"};
+Task<Status> Recorder::set_size_max(u64 bytes) {
+  co_return bytes <= size_max() ? Status{} : Error{Code::invalid, "the disk is as large as it is"};
 }
 
 void Recorder::die(Image& image) {

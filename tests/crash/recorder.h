@@ -59,7 +59,7 @@ class Recorder final : public Device {
   Task<Status> flush() override;
   Task<Status> punch(u64 offset, u64 length) override;
   Task<Status> fill(u64 offset, u64 length) override;
-  Status set_size_max(u64 bytes) override;
+  Task<Status> set_size_max(u64 bytes) override;
   std::string name() const override { return "recorder"; }
 
   /// The process dies: what is under way never happens, and what it still does goes to `image` and into no history.
