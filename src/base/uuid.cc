@@ -3,6 +3,8 @@
 #include <cstring>
 #include <random>
 
+#include <fmt/format.h>
+
 namespace brindle {
 
 namespace {
@@ -27,6 +29,15 @@ Uuid fresh_uuid() {
   uuid[6] = static_cast<u8>((uuid[6] & 0x0f) | 0x40);  // RFC 9562, version 4
   uuid[8] = static_cast<u8>((uuid[8] & 0x3f) | 0x80);
   return uuid;
+}
+
+std::string uuid_text(const Uuid& uuid) {
+  std::string text;
+  for (size_t i = 0; i < uuid.size(); ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    text += fmt::format("{:02x}", uuid[i]);
+  }
+  return text;
 }
 
 void seed_uuids(u64 seed) { generator().seed(seed); }

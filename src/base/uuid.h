@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <string>
 
 #include "base/units.h"
 
@@ -13,6 +14,9 @@ namespace brindle {
 using Uuid = std::array<u8, 16>;
 
 Uuid fresh_uuid();
+
+/// "6f1c…" with hyphens, as RFC 9562 writes it.
+std::string uuid_text(const Uuid& uuid);
 
 /// From here on this thread's UUIDs follow from `seed`: the images that a simulated run leaves are then always the same.
 void seed_uuids(u64 seed);

@@ -95,6 +95,27 @@ TEST_F(DeviceSetTest, AFlushAsksWhoWasWrittenAndFailsWithAnyOfThem) {
   EXPECT_EQ(counts(), (std::vector<u64>{1, 2, 3}));
 }
 
+TEST_F(DeviceSetTest, AFlushBesideAnotherIsNoLessThanThatOne) {
+  make({2, 2});
+  ASSERT_TRUE(fill(0, 4 * unit));
+  ASSERT_TRUE(run(set->flush()));
+  ASSERT_TRUE(put(0, bytes(4096, 1)));
+  const auto both = [](DeviceSet& of, Runtime& on, u64& good) -> Task<void> {
+    const auto flush = [](DeviceSet& one, u64& count) -> Task<void> {
+      const Status status = co_await one.flush();
+      if (status) ++count;
+    };
+    Gate gate(on);
+    gate.spawn(flush(of, good));
+    gate.spawn(flush(of, good));
+    co_await gate.close();
+  };
+  devices[0]->faults().failing_flushes = 2;  // it tells the first two who ask
+  u64 good = 0;
+  runtime.run(both(*set, runtime, good));
+  EXPECT_EQ(good, 0u);
+}
+
 TEST_F(DeviceSetTest, MembersThatGrowAreFilledSideBySide) {
   make({4, 4});
   EXPECT_EQ(set->size(), 0u);

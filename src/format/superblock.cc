@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/crc32c.h"
+#include "format/label.h"
 #include "format/name.h"
 
 namespace brindle {
@@ -32,6 +33,9 @@ Result<Superblock> parse_superblock(Bytes block) {
                                                 superblock.version, format_version)};
   }
   if (superblock.crc != superblock_crc(superblock)) return Error{Code::corrupt, "a superblock's checksum is wrong"};
+  if ((superblock.features.incompatible & feature_member) != 0) {
+    return Error{Code::unsupported, "it is one device of a pool that lies on several: name all of them"};
+  }
   if (superblock.features.incompatible != 0 || superblock.features.read_compatible != 0) {
     return Error{Code::unsupported, fmt::format("it uses features that this program does not know ({:#x}, {:#x}): "
                                                 "use a newer brindled",

@@ -61,7 +61,7 @@ void Pool::make_writers() {
 /// Lays an empty pool on the device: chunk 0, a first checkpoint of nothing, and both superblocks.
 Task<Status> Pool::format() {
   superblock_ = Superblock();
-  superblock_.uuid = fresh_uuid();
+  superblock_.uuid = options_.uuid ? *options_.uuid : fresh_uuid();
   superblock_.chunk_size = chunk_size_for(device_.size_max());
   superblock_.size_max = device_.size_max();
   superblock_.segment_limit = 1;
@@ -127,6 +127,11 @@ Task<Status> Pool::load_superblock() {
   }
   if (!best) co_return why;
   superblock_ = *best;
+  if (options_.uuid && *options_.uuid != superblock_.uuid) {
+    co_return Error{Code::corrupt, fmt::format("its superblock is that of pool {}, and its devices are labelled as pool {}: one of them "
+                                               "was overwritten, so restore it",
+                                               uuid_text(superblock_.uuid), uuid_text(*options_.uuid))};
+  }
   durable_number_ = superblock_.checkpoint_number;
   if (device_.size() < superblock_.root_offset + superblock_.root_length) {
     co_return Error{Code::corrupt, fmt::format("it is cut short: the last checkpoint lies at byte {}, and the device "

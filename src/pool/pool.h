@@ -72,6 +72,7 @@ class PoolClient {
 struct PoolOptions {
   bool create = false;
   bool read_only = false;
+  std::optional<Uuid> uuid;  // of a new pool; of one that is there, what it must be
   u64 dirty_memory_max = 64 * MiB;
 };
 

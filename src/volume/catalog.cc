@@ -127,13 +127,4 @@ Status Catalog::loaded() {
   return {};
 }
 
-std::string uuid_text(const Uuid& uuid) {
-  std::string text;
-  for (size_t i = 0; i < uuid.size(); ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
-    text += fmt::format("{:02x}", uuid[i]);
-  }
-  return text;
-}
-
 }  // namespace brindle

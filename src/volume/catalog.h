@@ -75,7 +75,4 @@ class Catalog {
   u64 live_volumes_ = 0;
 };
 
-/// "6f1c…" with hyphens, as RFC 9562 writes it.
-std::string uuid_text(const Uuid& uuid);
-
 }  // namespace brindle

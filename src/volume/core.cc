@@ -25,6 +25,7 @@ constexpr int sync_rounds_max = 16;
 PoolOptions pool_options(const EngineOptions& options) {
   return {.create = options.create,
           .read_only = options.read_only,
+          .uuid = options.uuid,
           .dirty_memory_max = options.memory_max * dirty_part_of_8 / 8};
 }
 
@@ -211,8 +212,10 @@ PoolStatus EngineCore::status() {
   const PoolCounters& counters = pool_.counters();
   PoolStatus status;
   status.path = device_.name();
+  status.members = device_.parts();
   status.uuid = uuid_text(pool_.uuid());
   status.size = pool_.size();
+  if (status.members.size() == 1) status.members.front().size_max = status.size;
   status.allocated = device_.size();
   status.used = pool_.used();
   status.reclaiming = pool_.reclaiming();

@@ -15,6 +15,7 @@
 
 #include "base/result.h"
 #include "base/units.h"
+#include "base/uuid.h"
 #include "device/device.h"
 #include "runtime/runtime.h"
 #include "runtime/task.h"
@@ -88,6 +89,7 @@ struct DamageRange {
 
 struct PoolStatus {
   std::string path;
+  std::vector<DevicePart> members;  // one, or those of a pool that lies on several; size_max: what it may grow to
   std::string uuid;
   u64 size = 0;         // bytes that the pool may grow to
   u64 allocated = 0;    // bytes that the device has now
@@ -141,6 +143,7 @@ struct EngineOptions {
   bool create = false;            // make a new pool on the device, whatever it holds (the caller has looked)
   bool read_only = false;
   u64 memory_max = 256 * MiB;
+  std::optional<Uuid> uuid{};     // of a new pool; of one that is there, what it must be
 };
 
 class Engine {

@@ -1,12 +1,23 @@
 #include "model/world.h"
 
 #include "base/aligned.h"
+#include "format/superblock.h"
+#include "pool/labels.h"
 
 namespace brindle::model {
 
-Result<CheckReport> verify_disk(SimDisk& disk, VerifyOptions options, VerifyProgress* progress) {
-  SimRuntime runtime(1);
-  SimDevice device(runtime, disk, 1);
+FoundMember find_member(SimDisk& disk, const std::string& name) {
+  std::vector<std::byte> front(superblock_b_offset + block_size);
+  for (u64 at : {u64{0}, superblock_b_offset}) {
+    const auto block = disk.blocks.find(at / block_size);
+    if (block != disk.blocks.end() && !block->second.empty()) std::ranges::copy(block->second, front.begin() + static_cast<i64>(at));
+  }
+  return {name, disk.size, true, parse_labels(front)};
+}
+
+namespace {
+
+Result<CheckReport> verify_device(SimRuntime& runtime, Device& device, VerifyOptions options, VerifyProgress* progress) {
   std::optional<Result<CheckReport>> out;
   const auto body = [](Runtime& on, Device& of, VerifyOptions how, VerifyProgress* shown,
                        std::optional<Result<CheckReport>>& to) -> Task<void> {
@@ -17,7 +28,19 @@ Result<CheckReport> verify_disk(SimDisk& disk, VerifyOptions options, VerifyProg
   return std::move(*out);
 }
 
-World::World(WorldOptions options) : options_(options), disk_(options.pool_size), seeds_(options.seed), verify_dice_(options.seed) {}
+}  // namespace
+
+Result<CheckReport> verify_disk(SimDisk& disk, VerifyOptions options, VerifyProgress* progress) {
+  SimRuntime runtime(1);
+  SimDevice device(runtime, disk, 1);
+  return verify_device(runtime, device, options, progress);
+}
+
+World::World(WorldOptions options) : options_(options), seeds_(options.seed), verify_dice_(options.seed) {
+  for (u32 i = 0; i < options.members; ++i) {
+    disks_.push_back(std::make_unique<SimDisk>(options.pool_size / options.members + (options.members > 1 ? label_area_bytes : 0)));
+  }
+}
 
 World::~World() {
   if (engine_) close();
@@ -25,20 +48,98 @@ World::~World() {
 
 Status World::open() {
   runtime_ = std::make_unique<SimRuntime>(seeds_.next());
-  device_ = std::make_unique<SimDevice>(*runtime_, disk_, seeds_.next(), SimFaults{.host_full = host_is_full_});
-  engine_ = std::make_unique<EngineCore>(*runtime_, *device_,
-                                         EngineOptions{.create = !made_, .memory_max = options_.memory_max});
+  devices_.clear();
+  for (const auto& disk : disks_) {
+    devices_.push_back(std::make_unique<SimDevice>(*runtime_, *disk, seeds_.next(), SimFaults{.host_full = host_is_full_}));
+  }
+  EngineOptions engine_options{.create = !made_, .memory_max = options_.memory_max};
+  if (disks_.size() > 1) {
+    if (auto status = make_set(); !status) {
+      crashed();
+      return status;
+    }
+    engine_options.uuid = label_.pool;
+  }
+  Device& device = set_ ? static_cast<Device&>(*set_) : *devices_.front();
+  engine_ = std::make_unique<EngineCore>(*runtime_, device, engine_options);
   Status status = run(engine_->open());
+  // The labels come last: who dies before has made nothing.
+  if (status && !made_ && set_) status = run(write_labels(all_devices(), label_));
   if (status) made_ = true;
   if (!status) crashed();
   return status;
+}
+
+/// The members as one device: new ones, or as their labels say.
+Status World::make_set() {
+  if (made_) {
+    auto joined = members();
+    if (!joined) return joined.error();
+    label_ = joined->label;
+    if (joined->stale) {
+      if (auto status = run(write_labels(all_devices(), label_)); !status) return status;
+    }
+  } else {
+    label_ = {fresh_uuid(), 1, 0, Layout(options_.unit, options_.members), std::vector<std::string>(options_.members)};
+    std::vector<u64> rows;
+    for (const auto& disk : disks_) rows.push_back((disk->size_max - label_area_bytes) / options_.unit);
+    if (auto status = label_.layout.extend(std::move(rows)); !status) return status;
+    if (auto status = run(clear_label_areas(all_devices())); !status) return status;
+  }
+  std::vector<DeviceSet::Member> all;
+  for (Device* device : all_devices()) all.push_back({device, true});
+  const auto keep = [this](const Layout& layout) -> Task<Status> {
+    label_.layout = layout;
+    ++label_.generation;
+    return write_labels(all_devices(), label_);
+  };
+  set_ = std::make_unique<DeviceSet>(*runtime_, label_.layout, std::move(all), keep);
+  return {};
+}
+
+std::vector<Device*> World::all_devices() {
+  std::vector<Device*> all;
+  for (const auto& device : devices_) all.push_back(device.get());
+  return all;
+}
+
+/// What the labels on the disks say, which are looked at in another order than they were made in.
+Result<Members> World::members() {
+  std::vector<FoundMember> found;
+  for (size_t i = disks_.size(); i-- > 0;) found.push_back(find_member(*disks_[i], "disk " + std::to_string(i)));
+  auto joined = join_members(found);
+  if (joined) {
+    for (size_t i = 0; i < disks_.size(); ++i) EXPECT_EQ(joined->order[i], disks_.size() - 1 - i);
+  }
+  return joined;
+}
+
+Result<CheckReport> World::verify(VerifyOptions options) {
+  if (disks_.size() == 1) return verify_disk(*disks_.front(), options);
+  auto joined = members();
+  if (!joined) return joined.error();
+  SimRuntime runtime(1);
+  std::vector<std::unique_ptr<SimDevice>> devices;
+  std::vector<DeviceSet::Member> all;
+  for (const auto& disk : disks_) {
+    devices.push_back(std::make_unique<SimDevice>(runtime, *disk, 1));
+    all.push_back({devices.back().get(), true});
+  }
+  DeviceSet set(runtime, joined->label.layout, std::move(all), {});
+  return verify_device(runtime, set, options, nullptr);
+}
+
+void World::fill_host() {
+  host_is_full_ = true;
+  for (const auto& device : devices_) device->faults().host_full = true;
 }
 
 void World::close() {
   const Status status = run(engine_->close());
   EXPECT_TRUE(status) << status.error().message;
   engine_.reset();
-  device_.reset();
+  set_.reset();
+  devices_.clear();
   runtime_.reset();
   left();
 }
@@ -46,18 +147,19 @@ void World::close() {
 void World::crashed() {
   runtime_->drop();
   static_cast<void>(engine_.release());  // NOLINT: its coroutines still point into it
-  static_cast<void>(device_.release());
+  static_cast<void>(set_.release());
+  for (auto& device : devices_) static_cast<void>(device.release());
   static_cast<void>(runtime_.release());
 }
 
 void World::kill() {
-  device_->kill();
+  for (const auto& device : devices_) device->kill();
   crashed();
   left();
 }
 
 void World::lose_power() {
-  device_->lose_power();
+  for (const auto& device : devices_) device->lose_power();
   crashed();
   left();
 }

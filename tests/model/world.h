@@ -7,7 +7,9 @@
 #include <gtest/gtest.h>
 
 #include "check/verify.h"
+#include "device/device_set.h"
 #include "device/sim_device.h"
+#include "format/members.h"
 #include "runtime/sim_runtime.h"
 #include "volume/core.h"
 
@@ -18,7 +20,12 @@ struct WorldOptions {
   u64 pool_size = 64 * MiB;
   u64 memory_max = 16 * MiB;
   u64 verify_one_in = 1;  // of the times that an engine leaves the disk; 0: never
+  u32 members = 1;        // disks that the pool lies on
+  u64 unit = MiB;         // of several: what each has in turn
 };
+
+/// What a disk begins with, as the members of a pool are told by.
+FoundMember find_member(SimDisk& disk, const std::string& name);
 
 /// Verifies a disk on a runtime of its own.
 Result<CheckReport> verify_disk(SimDisk& disk, VerifyOptions options = {}, VerifyProgress* progress = nullptr);
@@ -46,15 +53,15 @@ class World {
   void kill();
   void lose_power();
   /// The host gives no more space, to the next engines either.
-  void fill_host() { device_->faults().host_full = host_is_full_ = true; }
+  void fill_host();
   /// Something is wrong with the disk on purpose: the verifier is not asked any more.
   void plant_damage() { options_.verify_one_in = 0; }
   /// What the verifier says of the disk as it lies.
-  Result<CheckReport> verify(VerifyOptions options = {}) { return verify_disk(disk_, options); }
+  Result<CheckReport> verify(VerifyOptions options = {});
 
   SimRuntime& runtime() { return *runtime_; }
-  SimDevice& device() { return *device_; }
-  SimDisk& disk() { return disk_; }
+  SimDevice& device(u32 member = 0) { return *devices_[member]; }
+  SimDisk& disk(u32 member = 0) { return *disks_[member]; }
   EngineCore& engine() { return *engine_; }
   bool is_open() const { return engine_ != nullptr; }
 
@@ -76,13 +83,18 @@ class World {
  private:
   void crashed();
   void left();
+  Result<Members> members();
+  Status make_set();
+  std::vector<Device*> all_devices();
 
   WorldOptions options_;
-  SimDisk disk_;
+  std::vector<std::unique_ptr<SimDisk>> disks_;
   Rng seeds_;
   Rng verify_dice_;
   std::unique_ptr<SimRuntime> runtime_;
-  std::unique_ptr<SimDevice> device_;
+  std::vector<std::unique_ptr<SimDevice>> devices_;
+  std::unique_ptr<DeviceSet> set_;  // of several members
+  MemberLabel label_{.layout = Layout(MiB, 2)};
   std::unique_ptr<EngineCore> engine_;
   bool made_ = false;
   bool host_is_full_ = false;
