@@ -29,8 +29,23 @@ class OfflineTest : public testing::Test {
     World world({.verify_one_in = 0});
     ASSERT_TRUE(world.open());
     make_sample(world);
-    std::string bytes(world.disk().size, '\0');
-    for (const auto& [block, content] : world.disk().blocks) {
+    put_disk(name, world.disk());
+  }
+  /// The sample on several files, each named as `name` and its number.
+  std::vector<std::string> put_members(const std::string& name, u32 count) const {
+    World world({.seed = 7 + count, .verify_one_in = 0, .members = count});
+    EXPECT_TRUE(world.open());
+    make_sample(world);
+    std::vector<std::string> paths;
+    for (u32 i = 0; i < count; ++i) {
+      put_disk(name + std::to_string(i), world.disk(i));
+      paths.push_back(path(name + std::to_string(i)));
+    }
+    return paths;
+  }
+  void put_disk(const std::string& name, const SimDisk& disk) const {
+    std::string bytes(disk.size, '\0');
+    for (const auto& [block, content] : disk.blocks) {
       if (!content.empty()) std::memcpy(bytes.data() + block * block_size, content.data(), block_size);
     }
     put(name, bytes);
@@ -42,7 +57,7 @@ TEST_F(OfflineTest, ReadsAPoolFileAndLeavesItAsItWas) {
   put_sample("pool");
   const std::string before = bytes_of("pool");
   u64 calls = 0;
-  const auto report = verify_file(path("pool"), {}, [&](u64, u64) {
+  const auto report = verify_files({path("pool")}, {}, [&](u64, u64) {
     ++calls;
     return true;
   });
@@ -58,11 +73,11 @@ TEST_F(OfflineTest, ReadsAPoolFileAndLeavesItAsItWas) {
 TEST_F(OfflineTest, FindsADamagedByte) {
   put_sample("pool");
   std::string bytes = bytes_of("pool");
-  const auto sound = verify_file(path("pool"), {}, {});
+  const auto sound = verify_files({path("pool")}, {}, {});
   ASSERT_TRUE(sound && sound->clean());
   bytes[100] ^= 1;
   put("pool", bytes);
-  const auto report = verify_file(path("pool"), {}, {});
+  const auto report = verify_files({path("pool")}, {}, {});
   ASSERT_TRUE(report);
   ASSERT_EQ(report->damage.size(), 1u);
   EXPECT_EQ(report->damage[0].kind, "superblock");
@@ -70,11 +85,11 @@ TEST_F(OfflineTest, FindsADamagedByte) {
 
 TEST_F(OfflineTest, SaysWhatIsWrongWithOtherFiles) {
   put("empty", "");
-  EXPECT_EQ(verify_file(path("empty"), {}, {}).code(), Code::invalid);
+  EXPECT_EQ(verify_files({path("empty")}, {}, {}).code(), Code::invalid);
   put("text", std::string(1 << 20, 'x'));
-  EXPECT_EQ(verify_file(path("text"), {}, {}).code(), Code::invalid);
-  EXPECT_EQ(verify_file(path("missing"), {}, {}).code(), Code::io);
-  EXPECT_FALSE(verify_file(folder, {}, {}));
+  EXPECT_EQ(verify_files({path("text")}, {}, {}).code(), Code::invalid);
+  EXPECT_EQ(verify_files({path("missing")}, {}, {}).code(), Code::io);
+  EXPECT_FALSE(verify_files({folder}, {}, {}));
 }
 
 TEST_F(OfflineTest, RefusesAPoolThatSomebodyHasOpen) {
@@ -83,15 +98,67 @@ TEST_F(OfflineTest, RefusesAPoolThatSomebodyHasOpen) {
   ASSERT_TRUE(reactor);
   const auto device = FileDevice::open(**reactor, path("pool"), {});
   ASSERT_TRUE(device);
-  const auto report = verify_file(path("pool"), {}, {});
+  const auto report = verify_files({path("pool")}, {}, {});
   ASSERT_FALSE(report);
   EXPECT_EQ(report.code(), Code::busy);
   EXPECT_NE(report.error().message.find("brindle check"), std::string::npos);
 }
 
+TEST_F(OfflineTest, ReadsTheDevicesOfAPoolInAnyOrderAndLeavesThemAsTheyWere) {
+  std::vector<std::string> paths = put_members("m", 3);
+  std::vector<std::string> before;
+  for (u32 i = 0; i < 3; ++i) before.push_back(bytes_of("m" + std::to_string(i)));
+  for (int round = 0; round < 6; ++round) {
+    std::next_permutation(paths.begin(), paths.end());
+    const auto report = verify_files(paths, {}, {});
+    ASSERT_TRUE(report) << report.error().message;
+    EXPECT_TRUE(report->clean());
+    EXPECT_EQ(report->volumes, 4u);
+  }
+  for (u32 i = 0; i < 3; ++i) EXPECT_TRUE(bytes_of("m" + std::to_string(i)) == before[i]);
+}
+
+TEST_F(OfflineTest, SaysWhichDevicesMakeNoPool) {
+  const std::vector<std::string> paths = put_members("m", 2);
+  const std::vector<std::string> others = put_members("o", 3);
+  put_sample("whole");
+  const auto says = [&](std::vector<std::string> all, const std::string& words) {
+    const auto report = verify_files(all, {}, {});
+    ASSERT_FALSE(report) << words;
+    EXPECT_NE(report.error().message.find(words), std::string::npos) << report.error().message;
+  };
+  says({paths[0]}, "member 2 is missing");
+  says({paths[1], others[0]}, "belongs to pool");
+  says({paths[0], path("whole")}, "it is a pool of its own");
+  says({paths[0], paths[0]}, "named twice");
+  std::filesystem::copy_file(paths[0], path("copy"));
+  says({paths[0], path("copy"), paths[1]}, "one is a copy of the other");
+  std::filesystem::resize_file(path("copy"), 4096);
+  says({path("copy"), paths[1]}, "cut short");
+}
+
+TEST_F(OfflineTest, TellsOfALabelThatIsDamagedAndOfASuperblockOfAnotherPool) {
+  const std::vector<std::string> paths = put_members("m", 2);
+  const std::vector<std::string> others = put_members("o", 2);
+  std::string bytes = bytes_of("m1");
+  bytes[65536 + 100] ^= 1;
+  put("m1", bytes);
+  auto report = verify_files(paths, {}, {});
+  ASSERT_TRUE(report) << report.error().message;
+  ASSERT_EQ(report->damage.size(), 1u);
+  EXPECT_EQ(report->damage[0].kind, "superblock");
+  EXPECT_NE(report->damage[0].note.find("copy B of the label of " + paths[1]), std::string::npos) << report->damage[0].note;
+  // All of its units, but not its label.
+  const std::string label = bytes_of("m0").substr(0, label_area_bytes);
+  put("m0", label + bytes_of("o0").substr(label_area_bytes));
+  report = verify_files(paths, {}, {});
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_TRUE(std::ranges::any_of(report->damage, [](const auto& one) { return one.note.find("another pool") != std::string::npos; }));
+}
+
 TEST_F(OfflineTest, TheWatcherCanEndIt) {
   put_sample("pool");
-  const auto report = verify_file(path("pool"), {}, [](u64, u64) { return false; });
+  const auto report = verify_files({path("pool")}, {}, [](u64, u64) { return false; });
   ASSERT_TRUE(report.ok() || report.code() == Code::cancelled);
 }
 

@@ -119,6 +119,7 @@ void Verifier::check_superblock() {
     if (!good) findings_.pool("superblock", 0, block_size, std::string(what));
   };
   say(superblock_.checkpoint_number > 0, "it names no checkpoint");
+  say(!options_.uuid || *options_.uuid == superblock_.uuid, "it is of another pool than the labels of its devices");
   say(superblock_.flushed_number >= superblock_.checkpoint_number, "its checkpoint was not durable");
   say(superblock_.segment_limit > 0 && superblock_.segment_limit <= segment_number_max, "its segment limit makes no sense");
   say(superblock_.log_segment < superblock_.segment_limit, "its log's segment was never given");

@@ -14,7 +14,10 @@
 // Fails:  invalid (not a pool), unsupported (a newer version), cancelled. Everything else is in the report.
 #pragma once
 
+#include <optional>
+
 #include "base/result.h"
+#include "base/uuid.h"
 #include "check/report.h"
 #include "device/device.h"
 #include "runtime/runtime.h"
@@ -33,6 +36,7 @@ struct VerifyOptions {
   bool read_data = true;  // compare the checksum of every block of data too
   bool log = true;        // look at the log behind the checkpoint, and tell volumes as they are at its end
   std::vector<CheckedRange>* checked = nullptr;
+  std::optional<Uuid> uuid{};  // that the labels of its devices tell
 };
 
 /// May be looked at from the verifier's own thread only.

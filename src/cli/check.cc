@@ -14,9 +14,9 @@ namespace brindle::cli {
 namespace {
 
 /// Looks like the daemon's job, so that both end in the same words.
-Json check_file(const Context& context, const std::string& path) {
+Json check_files(const Context& context, const std::vector<std::string>& paths) {
   Progress progress("check", context.screen.err_tty);
-  auto report = verify_file(path, {}, [&progress](u64 done, u64 total) {
+  auto report = verify_files(paths, {}, [&progress](u64 done, u64 total) {
     progress.show(done, total);
     return !interrupted();
   });
@@ -36,16 +36,17 @@ Json check_file(const Context& context, const std::string& path) {
 }  // namespace
 
 void add_check(CLI::App& app, Context& context) {
-  auto path = std::make_shared<std::string>();
+  auto paths = std::make_shared<std::vector<std::string>>();
   CLI::App* verb = add_verb(
       app, context, "check",
       "Verifies the pool with a walk of its own, also while it is in use.\n"
       "Exit 0 when nothing is wrong, 1 when damage was found: then a line for each damaged range with every\n"
       "volume and snapshot that holds it.",
-      {"brindle check", "brindle check --offline .brindle/pool"}, [path, &context] {
-        give_verdict(context, path->empty() ? run_job(context, "/v1/check", "check") : check_file(context, *path));
+      {"brindle check", "brindle check --offline .brindle/pool", "brindle check --offline /dev/sdb /dev/sdc"}, [paths, &context] {
+        give_verdict(context, paths->empty() ? run_job(context, "/v1/check", "check") : check_files(context, *paths));
       });
-  verb->add_option("--offline", *path, "a pool file or device that no daemon has open; it is only read")
+  verb->add_option("--offline", *paths,
+                   "a pool file or device that no daemon has open, or all those of one pool; they are only read")
       ->type_name("PATH")
       ->check([](const std::string& text) { return text.empty() ? std::string("the path is empty") : std::string(); },
               "");
