@@ -191,7 +191,14 @@ TEST_F(Run, status_says_health_space_and_traffic) {
 TEST_F(Run, pool_shows_and_grows) {
   daemon.answer("GET /v1/pool", 200, R"({"path":"/p","health":"ok","size":4096})");
   daemon.answer("POST /v1/pool/grow", 200, R"({"size":214748364800,"free":1073741824})");
-  EXPECT_EQ(brindle({"pool", "show"}).exit, 0);
+  const std::string one = brindle({"pool", "show"}).out;
+  EXPECT_NE(one.find("pool       /p\n"), std::string::npos) << one;
+  daemon.answer(
+      "GET /v1/pool", 200,
+      R"({"path":"/a + /b","members":[{"path":"/a","size":8192,"allocated":4096},{"path":"/b","size":4096,"allocated":0}]})");
+  const std::string several = brindle({"pool", "show"}).out;
+  EXPECT_NE(several.find("/a, 4.0 KiB of 8.0 KiB allocated\n"), std::string::npos) << several;
+  EXPECT_NE(several.find("/b, 0 B of 4.0 KiB allocated\n"), std::string::npos) << several;
   EXPECT_EQ(brindle({"pool", "grow", "200G"}).out, "the pool may grow to 200 GiB, 1.0 GiB of it free\n");
   EXPECT_EQ(daemon.asked().back(), R"(POST /v1/pool/grow {"size":214748364800})");
 }

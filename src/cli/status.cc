@@ -54,15 +54,28 @@ std::string shown_traffic(const Json& io, const Json& rates, const char* count, 
 
 std::vector<std::pair<std::string, std::string>> pool_lines(const Json& pool) {
   const u64 reclaiming = number(pool, "reclaiming");
-  return {{"pool", text_at(pool, "path")},
-          {"health", text_at(pool, "health")},
-          {"size", format_size(number(pool, "size"))},
-          {"used", format_size(number(pool, "used"))},
-          {"reclaiming", reclaiming == 0 ? "" : format_size(reclaiming)},
-          {"free", format_size(number(pool, "free"))},
-          {"allocated", format_size(number(pool, "allocated"))},
-          {"holds", fmt::format("{}, {}", counted(number(pool, "volumes"), "volume"),
-                                counted(number(pool, "snapshots"), "snapshot"))}};
+  std::vector<std::pair<std::string, std::string>> lines;
+  const auto members = pool.find("members");
+  if (members != pool.end() && members->is_array() && members->size() > 1) {
+    for (const Json& member : *members) {
+      lines.emplace_back(lines.empty() ? "pool" : "",
+                         fmt::format("{}, {} of {} allocated", text_at(member, "path"),
+                                     format_size(number(member, "allocated")), format_size(number(member, "size"))));
+    }
+  } else {
+    lines.emplace_back("pool", text_at(pool, "path"));
+  }
+  const std::vector<std::pair<std::string, std::string>> rest{
+      {"health", text_at(pool, "health")},
+      {"size", format_size(number(pool, "size"))},
+      {"used", format_size(number(pool, "used"))},
+      {"reclaiming", reclaiming == 0 ? "" : format_size(reclaiming)},
+      {"free", format_size(number(pool, "free"))},
+      {"allocated", format_size(number(pool, "allocated"))},
+      {"holds", fmt::format("{}, {}", counted(number(pool, "volumes"), "volume"),
+                            counted(number(pool, "snapshots"), "snapshot"))}};
+  lines.insert(lines.end(), rest.begin(), rest.end());
+  return lines;
 }
 
 void add_status(CLI::App& app, Context& context) {

@@ -7,7 +7,15 @@
 namespace brindle::control {
 
 void Api::write_pool(JsonWriter& to, const PoolStatus& pool) {
-  to.begin_object().member("path", pool.path).member("uuid", pool.uuid).member("size", pool.size);
+  to.begin_object().member("path", pool.path).key("members").begin_array();
+  for (const DevicePart& member : pool.members) {
+    to.begin_object()
+        .member("path", member.name)
+        .member("size", member.size_max)
+        .member("allocated", member.size)
+        .end_object();
+  }
+  to.end_array().member("uuid", pool.uuid).member("size", pool.size);
   to.member("allocated", pool.allocated).member("used", pool.used).member("reclaiming", pool.reclaiming);
   to.member("free", pool.free).member("volumes", pool.volumes).member("snapshots", pool.snapshots);
   to.member("writable", pool.writable).member("health", pool.health).end_object();

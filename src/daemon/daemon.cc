@@ -32,10 +32,6 @@ Task<Status> close_nbd(nbd::Server& server) {
 }  // namespace
 
 Result<std::unique_ptr<Daemon>> Daemon::start(const Options& options) {
-  if (options.pools.size() > 1) {
-    return Error{Code::unsupported, fmt::format("pool {}: a pool of several devices is not supported yet: give one --pool",
-                                                options.pools[1])};
-  }
   std::unique_ptr<Daemon> daemon(new Daemon());
   auto state = StateFolder::open(options.state);
   if (!state) return state.error();
@@ -65,31 +61,34 @@ Status Daemon::start_cores(const Options& options) {
 
 Status Daemon::open_engine(const Options& options) {
   const bool is_default = options.pools.empty();
-  const std::string given = is_default ? state_->pool() : options.pools.front();
-  const std::string path = std::filesystem::absolute(given).lexically_normal().string();
-  auto pool = PoolFile::open(home(), path, is_default, options);
+  std::vector<std::string> paths = is_default ? std::vector<std::string>{state_->pool()} : options.pools;
+  for (std::string& path : paths) path = std::filesystem::absolute(path).lexically_normal().string();
+  auto pool = PoolFiles::open(home(), paths, is_default, options);
   if (!pool) return pool.error();
   pool_ = std::move(pool).value();
+  const std::string& text = pool_->text();
   EngineOptions engine_options;
   engine_options.create = pool_->is_new();
   engine_options.memory_max = options.memory;
+  engine_options.uuid = pool_->uuid();
   auto opened = call_blocking(home(), [&] { return Engine::open(home(), pool_->device(), engine_options); });
-  if (!opened) return Error{opened.code(), fmt::format("pool {}: {}", path, opened.error().message)};
+  if (!opened) return Error{opened.code(), fmt::format("{}: {}", text, opened.error().message)};
   engine_ = std::move(opened).value();
   if (auto status = pool_->keep(); !status) return status;
   PoolStatus status = ask_blocking(home(), [this] { return engine_->status(); });
   if (options.pool_size && *options.pool_size > status.size) {
     const Status grown = call_blocking(home(), [&] { return engine_->pool_grow(*options.pool_size); });
-    if (!grown && grown.code() != Code::invalid) return Error{grown.code(), fmt::format("pool {}: {}", path, grown.error().message)};
+    if (!grown && grown.code() != Code::invalid)
+      return Error{grown.code(), fmt::format("{}: {}", text, grown.error().message)};
     status = ask_blocking(home(), [this] { return engine_->status(); });
   }
-  spdlog::info("pool {}: {}, {} volumes, {} snapshots, {} used of {}", path, pool_->is_new() ? "made" : "opened", status.volumes,
-               status.snapshots, format_size(status.used), format_size(status.size));
+  spdlog::info("{}: {}, {} volumes, {} snapshots, {} used of {}", text, pool_->is_new() ? "made" : "opened",
+               status.volumes, status.snapshots, format_size(status.used), format_size(status.size));
   if (status.replayed_batches > 0) {
-    spdlog::info("pool {}: it was not closed in order: {} batches of the log were replayed in {:.1f} ms", path,
+    spdlog::info("{}: it was not closed in order: {} batches of the log were replayed in {:.1f} ms", text,
                  status.replayed_batches, static_cast<double>(status.replay_us) / 1000);
   }
-  if (!status.writable) spdlog::error("pool {}: read-only: {}", path, status.health);
+  if (!status.writable) spdlog::error("{}: read-only: {}", text, status.health);
   return {};
 }
 

@@ -13,7 +13,7 @@
 #include "control/api.h"
 #include "control/server.h"
 #include "daemon/options.h"
-#include "daemon/pool_file.h"
+#include "daemon/pool_files.h"
 #include "daemon/state_folder.h"
 #include "runtime/reactor.h"
 #include "serve/nbd/server.h"
@@ -45,7 +45,7 @@ class Daemon {
 
   std::unique_ptr<StateFolder> state_;
   std::vector<Core> cores_;
-  std::unique_ptr<PoolFile> pool_;
+  std::unique_ptr<PoolFiles> pool_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<control::Api> api_;
   std::unique_ptr<control::Server> control_;

@@ -113,13 +113,16 @@ Parsed parse_options(int argc, const char* const* argv) {
   app.add_option("--state", given.state,
                  "folder of the default pool and the sockets; else $BRINDLE_STATE; else ./.brindle, or /var/lib/brindle where installed")
       ->type_name("DIR");
-  app.add_option("--pool", given.pools, "file or block device that holds the pool (default: DIR/pool, created when missing)")
+  app.add_option("--pool", given.pools,
+                 "file or block device that holds the pool (default: DIR/pool, created when missing); several: one "
+                 "pool on all of them")
       ->type_name("PATH")
       ->expected(1, 1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_flag("--create", create, "make the --pool where there is none yet");
   app.add_flag("--force", force, "with --create: overwrite a block device that carries something else");
-  app.add_option("--pool-size", given.pool_size, "what a pool file may grow to (default: what the file system has free, less 10 %)")
+  app.add_option("--pool-size", given.pool_size,
+                 "what a pool's files may grow to together (default: what the file system has free, less 10 %)")
       ->type_name("SIZE");
   app.add_option("--memory", given.memory, "memory for maps and caches (default 256M)")->type_name("SIZE");
   app.add_option("--cores", given.cores, "cores to run on, one thread each, as 0,2-3 (default: one thread)")->type_name("LIST");

@@ -13,17 +13,12 @@
 
 #include "base/names.h"
 #include "daemon/signature.h"
-#include "format/superblock.h"
 
 namespace brindle::daemon {
 
 namespace {
 
 std::string pool_text(const std::string& path) { return fmt::format("pool {}", path); }
-
-Error refused(Code code, const std::string& path, std::string_view why, std::string_view what_to_do) {
-  return {code, fmt::format("{}: {}: {}", pool_text(path), why, what_to_do)};
-}
 
 /// Why the file at `path` cannot be opened for writing, and what to do about it.
 Error cannot_open(const std::string& path, int number) {
@@ -44,14 +39,29 @@ std::string folder_of(const std::string& path) {
 
 }  // namespace
 
-Result<std::unique_ptr<PoolFile>> PoolFile::open(Reactor& home, const std::string& path, bool is_default,
+Error refused(Code code, const std::string& path, std::string_view why, std::string_view what_to_do) {
+  return {code, fmt::format("{}: {}: {}", pool_text(path), why, what_to_do)};
+}
+
+std::optional<Superblock> best_superblock(Bytes front, std::optional<Error>& why) {
+  std::optional<Superblock> best;
+  for (u64 offset : {u64{0}, superblock_b_offset}) {
+    if (front.size() < offset + block_size) continue;
+    auto parsed = parse_superblock(front.subspan(offset, block_size));
+    if (parsed && (!best || parsed->generation > best->generation)) best = *parsed;
+    if (!parsed && parsed.code() != Code::invalid) why = parsed.error();
+  }
+  return best;
+}
+
+Result<std::unique_ptr<PoolFile>> PoolFile::open(Reactor& home, const std::string& path, Role role,
                                                  const Options& options) {
-  std::unique_ptr<PoolFile> pool(new PoolFile(path));
+  std::unique_ptr<PoolFile> pool(new PoolFile(path, role));
   struct stat there {};
   Status status;
   if (stat(path.c_str(), &there) != 0) {
     if (errno != ENOENT) return cannot_open(path, errno);
-    if (!is_default && !options.create) {
+    if (role != Role::fallback && !options.create) {
       return refused(Code::not_found, path, "there is no such file", "give --create to make it");
     }
     status = pool->make_file(home, options);
@@ -77,9 +87,13 @@ PoolFile::~PoolFile() {
 Status PoolFile::keep() {
   const bool unnamed = unnamed_fd_ >= 0 && !named_;
   if (!unnamed && !made_) return {};
+  kept_ = true;
   if (unnamed) {
     const std::string from = fmt::format("/proc/self/fd/{}", unnamed_fd_);
-    if (linkat(AT_FDCWD, from.c_str(), AT_FDCWD, path_.c_str(), AT_SYMLINK_FOLLOW) != 0) return cannot_open(path_, errno);
+    if (linkat(AT_FDCWD, from.c_str(), AT_FDCWD, path_.c_str(), AT_SYMLINK_FOLLOW) != 0) {
+      kept_ = false;
+      return cannot_open(path_, errno);
+    }
     named_ = true;  // the descriptor stays: closing it would take the device's record lock away
   }
   made_ = false;
@@ -105,7 +119,7 @@ Status PoolFile::open_device(Reactor& home, const std::string& path, FileDeviceO
 Status PoolFile::make_file(Reactor& home, const Options& options) {
   is_new_ = true;
   FileDeviceOptions device_options;
-  device_options.size_max = options.pool_size.value_or(0);
+  if (role_ != Role::member) device_options.size_max = options.pool_size.value_or(0);
   device_options.name = path_;
   unnamed_fd_ = ::open(folder_of(path_).c_str(), O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
   if (unnamed_fd_ >= 0) return open_device(home, fmt::format("/proc/self/fd/{}", unnamed_fd_), device_options);
@@ -117,18 +131,31 @@ Status PoolFile::make_file(Reactor& home, const Options& options) {
   return open_device(home, path_, device_options);
 }
 
+FoundMember PoolFile::found() const {
+  return {path_, device_->size(), !device_->is_block_device(), parse_labels(front_)};
+}
+
+/// Whether a label is there. Fails when it should have been named with others.
+Status PoolFile::look_for_label(bool& is_pool) {
+  const std::vector<FoundMember> alone{found()};
+  is_pool = never_taken_ = label_of(alone.front().copies).ok();
+  if (role_ == Role::member || !is_pool) return {};
+  const auto members = join_members(alone);
+  CHECK(!members);
+  return Error{members.code(), "pool " + members.error().message};
+}
+
 /// Whether a pool is there. Fails when one is there that this build or these options do not go with.
 Status PoolFile::look(const Options& options, bool& is_pool) {
   auto bytes = device_->peek(superblock_b_offset + block_size);
   if (!bytes) return Error{Code::io, fmt::format("{}: {}", pool_text(path_), bytes.error().message)};
-  is_pool = false;
-  std::optional<Superblock> best;
+  front_ = *bytes;
+  if (auto status = look_for_label(is_pool); is_pool || !status) return status;
   std::optional<Error> why;
-  for (u64 offset : {u64{0}, superblock_b_offset}) {
-    if (bytes->size() < offset + block_size) continue;
-    auto parsed = parse_superblock(Bytes(*bytes).subspan(offset, block_size));
-    if (parsed && (!best || parsed->generation > best->generation)) best = *parsed;
-    if (!parsed && parsed.code() != Code::invalid) why = parsed.error();
+  const std::optional<Superblock> best = best_superblock(front_, why);
+  if (best && role_ == Role::member) {
+    is_pool = never_taken_ = true;
+    return refused(Code::invalid, path_, "it is a pool of its own", "give its --pool alone, or leave it out");
   }
   if (!best) {
     if (!why) return {};
@@ -153,7 +180,7 @@ Status PoolFile::open_file(Reactor& home, const Options& options) {
   if (fd < 0) return cannot_open(path_, errno);
   close(fd);
   FileDeviceOptions device_options;
-  device_options.size_max = options.pool_size.value_or(0);
+  if (role_ != Role::member) device_options.size_max = options.pool_size.value_or(0);
   if (auto status = open_device(home, path_, device_options); !status) return status;
   struct stat there {};
   if (stat(path_.c_str(), &there) == 0 && there.st_size == 0) {
@@ -170,14 +197,14 @@ Status PoolFile::open_file(Reactor& home, const Options& options) {
 Status PoolFile::open_block(Reactor& home, const Options& options) {
   exclusive_fd_ = ::open(path_.c_str(), O_RDWR | O_EXCL | O_CLOEXEC);
   if (exclusive_fd_ < 0) return cannot_open(path_, errno);
-  if (options.pool_size) {
+  if (options.pool_size && role_ != Role::member) {
     return refused(Code::invalid, path_, "a block device is as large as it is", "leave --pool-size out");
   }
   if (auto status = open_device(home, path_, {}); !status) return status;
   bool is_pool = false;
   const Status looked = look(options, is_pool);
   if (is_pool && looked) return {};
-  if (!options.create) {
+  if (!options.create || never_taken_) {
     if (!looked) return looked;
     return refused(Code::invalid, path_, "the device holds no Brindle pool", "give --create to make one of it: what it holds is lost");
   }

@@ -51,6 +51,11 @@ class Device {
   /// Raises or lowers the limit of `grow`, for good where the device itself keeps it; a block device refuses (invalid).
   virtual Task<Status> set_size_max(u64 bytes) = 0;
   virtual std::string name() const = 0;
+  /// Which part of it the byte at `offset` belongs to, be it there or not.
+  virtual std::string name_at(u64 offset) const {
+    static_cast<void>(offset);
+    return name();
+  }
   /// What it consists of, in order.
   virtual std::vector<DevicePart> parts() const { return {{name(), size(), size_max()}}; }
 

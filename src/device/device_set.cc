@@ -35,6 +35,10 @@ std::string DeviceSet::name() const {
   return all;
 }
 
+std::string DeviceSet::name_at(u64 offset) const {
+  return offset < layout_.size() ? members_[layout_.locate(offset).member].device->name() : name();
+}
+
 std::vector<DevicePart> DeviceSet::parts() const {
   std::vector<DevicePart> parts;
   for (u32 i = 0; i < members_.size(); ++i) {

@@ -38,6 +38,7 @@ class DeviceSet final : public Device {
   /// Shares out what is more among the members that grow. It never becomes less.
   Task<Status> set_size_max(u64 bytes) override;
   std::string name() const override;
+  std::string name_at(u64 offset) const override;
   std::vector<DevicePart> parts() const override;
 
  private:

@@ -16,7 +16,6 @@ namespace {
 
 // Segment numbers that may be given before the next superblock says so. After a crash all of them count as given.
 constexpr u64 segment_numbers_ahead = 4096;
-constexpr u64 chunks_min = 24;
 constexpr u64 table_read_max = MiB;
 
 }  // namespace
@@ -153,8 +152,10 @@ Task<Status> Pool::load_tables() {
   const u64 chunk_size = superblock_.chunk_size;
   // A pool's file never gets shorter: what is missing held data, and more than a checkpoint can tell of is lost.
   if (device_.size() / chunk_size < root->chunks_written) {
-    co_return Error{Code::corrupt, fmt::format("it is cut short: it had at least {} bytes, and {} are left",
-                                               root->chunks_written * chunk_size, device_.size())};
+    const std::string which =
+        device_.parts().size() > 1 ? fmt::format(" (what is missing was on {})", device_.name_at(device_.size())) : "";
+    co_return Error{Code::corrupt, fmt::format("it is cut short: it had at least {} bytes, and {} are left{}",
+                                               root->chunks_written * chunk_size, device_.size(), which)};
   }
   space_.load_chunks(std::max(root->chunks_written, device_.size() / chunk_size), root->punched);
   space_.load_segment_numbers(superblock_.segment_limit);

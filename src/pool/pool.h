@@ -69,6 +69,9 @@ class PoolClient {
   virtual Task<bool> reclaim_some() = 0;
 };
 
+/// A pool needs at least so many.
+inline constexpr u64 chunks_min = 24;
+
 struct PoolOptions {
   bool create = false;
   bool read_only = false;

@@ -7,7 +7,7 @@ from cli import MIB, check, equal, running
 
 VOLUME = {"name", "uuid", "size", "origin", "created", "referenced", "exclusive", "clients", "labels"}
 SNAPSHOT = VOLUME | {"volume", "protected"}
-POOL = {"path", "uuid", "size", "allocated", "used", "reclaiming", "free", "volumes", "snapshots", "writable", "health"}
+POOL = {"path", "members", "uuid", "size", "allocated", "used", "reclaiming", "free", "volumes", "snapshots", "writable", "health"}
 STATUS = {"version", "uptime_s", "pid", "pool", "cache", "io", "rates", "log", "nbd"}
 
 

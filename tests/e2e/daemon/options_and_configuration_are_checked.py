@@ -33,8 +33,6 @@ with folder() as top:
         (["--memory", "64M", "--memory", "65M"], "--memory"),
     ]:
         fails("--state", state, *options, code=2, says=says) if "--state" not in options else fails(*options, code=2, says=says)
-    fails("--state", state, "--pool", "a", "--pool", "b", code=1, says="not supported yet")
-
     configured("memroy = '64M'\n", "memroy is not known")
     configured("memory = true\n", "memory must be")
     configured("memory = '64M'\nmemory = '65M'\n", ":2")
@@ -65,6 +63,14 @@ with folder() as top:
     with Daemon(state, "--config", config, "--memory", "48M", "--log-level", "info") as daemon:
         equal(memory_of(daemon), 48, "the command line beats the file")
         daemon.stop()
+
+    # A list of paths is one pool on several devices.
+    with open(config, "w") as file:
+        file.write(f"pool = ['{top}/one', '{top}/two']\ncreate = true\npool-size = '300M'\nlog-level = 'warn'\n")
+    for _ in range(2):
+        with Daemon(state, "--config", config) as daemon:
+            equal([member["path"] for member in daemon.get("/v1/pool")["members"]], [f"{top}/one", f"{top}/two"], "members")
+            daemon.stop()
 
     # The state folder: --state beats BRINDLE_STATE, which beats the default.
     for options, environment, expected in [
