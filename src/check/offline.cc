@@ -34,9 +34,9 @@ Task<void> verify_it(Reactor& reactor, Device& device, VerifyOptions options, Ve
 
 struct OpenPool {
   std::vector<std::unique_ptr<FileDevice>> files;
-  std::unique_ptr<DeviceSet> set;  // of several
-  std::vector<CheckDamage> damage; // of their labels
-  std::optional<Uuid> uuid;        // that they tell
+  std::unique_ptr<DeviceSet> set;   // of several
+  std::vector<CheckDamage> damage;  // of their labels
+  std::optional<Uuid> uuid;         // that they tell
 
   Device& device() { return set ? static_cast<Device&>(*set) : *files.front(); }
 };

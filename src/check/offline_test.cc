@@ -147,13 +147,15 @@ TEST_F(OfflineTest, TellsOfALabelThatIsDamagedAndOfASuperblockOfAnotherPool) {
   ASSERT_TRUE(report) << report.error().message;
   ASSERT_EQ(report->damage.size(), 1u);
   EXPECT_EQ(report->damage[0].kind, "superblock");
-  EXPECT_NE(report->damage[0].note.find("copy B of the label of " + paths[1]), std::string::npos) << report->damage[0].note;
+  EXPECT_NE(report->damage[0].note.find("copy B of the label of " + paths[1]), std::string::npos)
+      << report->damage[0].note;
   // All of its units, but not its label.
   const std::string label = bytes_of("m0").substr(0, label_area_bytes);
   put("m0", label + bytes_of("o0").substr(label_area_bytes));
   report = verify_files(paths, {}, {});
   ASSERT_TRUE(report) << report.error().message;
-  EXPECT_TRUE(std::ranges::any_of(report->damage, [](const auto& one) { return one.note.find("another pool") != std::string::npos; }));
+  EXPECT_TRUE(std::ranges::any_of(report->damage,
+                                  [](const auto& one) { return one.note.find("another pool") != std::string::npos; }));
 }
 
 TEST_F(OfflineTest, TheWatcherCanEndIt) {

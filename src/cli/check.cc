@@ -42,7 +42,8 @@ void add_check(CLI::App& app, Context& context) {
       "Verifies the pool with a walk of its own, also while it is in use.\n"
       "Exit 0 when nothing is wrong, 1 when damage was found: then a line for each damaged range with every\n"
       "volume and snapshot that holds it.",
-      {"brindle check", "brindle check --offline .brindle/pool", "brindle check --offline /dev/sdb /dev/sdc"}, [paths, &context] {
+      {"brindle check", "brindle check --offline .brindle/pool", "brindle check --offline /dev/sdb /dev/sdc"},
+      [paths, &context] {
         give_verdict(context, paths->empty() ? run_job(context, "/v1/check", "check") : check_files(context, *paths));
       });
   verb->add_option("--offline", *paths,

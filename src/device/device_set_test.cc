@@ -29,11 +29,14 @@ class DeviceSetTest : public testing::Test {
   }
   Status run(Task<Status> task) {
     Status status;
-    runtime.run([](Task<Status> inner, Status& out) -> Task<void> { out = co_await std::move(inner); }(std::move(task), status));
+    runtime.run([](Task<Status> inner, Status& out) -> Task<void> { out = co_await std::move(inner); }(std::move(task),
+                                                                                                       status));
     return status;
   }
   Status fill(u64 offset, u64 length) { return run(set->fill(offset, length)); }
-  Status put(u64 offset, const AlignedBuffer& from) { return run(static_cast<Device&>(*set).write(offset, Bytes(from.span()))); }
+  Status put(u64 offset, const AlignedBuffer& from) {
+    return run(static_cast<Device&>(*set).write(offset, Bytes(from.span())));
+  }
   Status get(u64 offset, AlignedBuffer& to) { return run(static_cast<Device&>(*set).read(offset, to.span())); }
   static AlignedBuffer bytes(u64 length, u64 stamp) {
     AlignedBuffer buffer(length);

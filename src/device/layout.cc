@@ -86,7 +86,8 @@ Status Layout::extend(std::vector<u64> rows) {
 
 Layout::Place Layout::locate(u64 address) const {
   CHECK(address < size_);
-  const auto zone = std::find_if(stretches_.begin(), stretches_.end(), [&](const Stretch& one) { return address < one.end; });
+  const auto zone =
+      std::find_if(stretches_.begin(), stretches_.end(), [&](const Stretch& one) { return address < one.end; });
   const u64 unit = (address - zone->begin) / unit_;
   const u64 within = address % unit_;
   const u64 count = zone->members.size();

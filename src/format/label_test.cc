@@ -159,8 +159,11 @@ TEST(Members, WhatDoesNotGoTogetherIsNamed) {
   const FoundMember c = found("c", label_with(2, {2, 2, 2}));
   MemberLabel other = label_with(1, {2, 2, 2});
   other.pool[0] = 99;
-  const FoundMember none{"none", 10 * unit, false, {Error{Code::invalid, "it is no device of a Brindle pool"},
-                                                    Error{Code::invalid, "it is no device of a Brindle pool"}}};
+  const FoundMember none{"none",
+                         10 * unit,
+                         false,
+                         {Error{Code::invalid, "it is no device of a Brindle pool"},
+                          Error{Code::invalid, "it is no device of a Brindle pool"}}};
   FoundMember cut = c;
   cut.size -= block_size;
   const auto says = [](std::vector<FoundMember> all, const std::string& words, Code code = Code::invalid) {
@@ -182,7 +185,8 @@ TEST(Members, RandomBytesAreRefused) {
   for (u64 seed = 1; seed <= 300; ++seed) {
     Rng rng(seed);
     std::vector<std::byte> bytes = encode_label(label_with(0, {2, 2}));
-    for (u64 i = rng.between(1, 5); i > 0; --i) bytes[rng.below(bytes.size())] ^= static_cast<std::byte>(rng.between(1, 255));
+    for (u64 i = rng.between(1, 5); i > 0; --i)
+      bytes[rng.below(bytes.size())] ^= static_cast<std::byte>(rng.between(1, 255));
     const auto label = parse_label(bytes);
     EXPECT_FALSE(label && label->layout.size() > 4 * unit);
   }

@@ -15,7 +15,7 @@ namespace brindle {
 struct FoundMember {
   std::string name;
   u64 size = 0;
-  bool grows = false;                        // a file: it may be shorter than its label allows
+  bool grows = false;  // a file: it may be shorter than its label allows
   std::array<Result<MemberLabel>, 2> copies;
 };
 /// Parses both copies of what a device begins with; short where the device is.

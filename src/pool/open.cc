@@ -127,9 +127,11 @@ Task<Status> Pool::load_superblock() {
   if (!best) co_return why;
   superblock_ = *best;
   if (options_.uuid && *options_.uuid != superblock_.uuid) {
-    co_return Error{Code::corrupt, fmt::format("its superblock is that of pool {}, and its devices are labelled as pool {}: one of them "
-                                               "was overwritten, so restore it",
-                                               uuid_text(superblock_.uuid), uuid_text(*options_.uuid))};
+    co_return Error{
+        Code::corrupt,
+        fmt::format("its superblock is that of pool {}, and its devices are labelled as pool {}: one of them "
+                    "was overwritten, so restore it",
+                    uuid_text(superblock_.uuid), uuid_text(*options_.uuid))};
   }
   durable_number_ = superblock_.checkpoint_number;
   if (device_.size() < superblock_.root_offset + superblock_.root_length) {

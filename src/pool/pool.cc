@@ -174,7 +174,8 @@ u64 Pool::free() const {
 
 Task<Status> Pool::grow(u64 bytes) {
   if (bytes < size()) {
-    co_return Error{Code::invalid, fmt::format("a pool cannot shrink: it may grow to {} bytes now, so give more", size())};
+    co_return Error{Code::invalid,
+                    fmt::format("a pool cannot shrink: it may grow to {} bytes now, so give more", size())};
   }
   const Status raised = co_await device_.set_size_max(bytes);
   if (!raised && device_.size_max() < bytes) co_return raised;

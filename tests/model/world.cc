@@ -10,14 +10,16 @@ FoundMember find_member(SimDisk& disk, const std::string& name) {
   std::vector<std::byte> front(superblock_b_offset + block_size);
   for (u64 at : {u64{0}, superblock_b_offset}) {
     const auto block = disk.blocks.find(at / block_size);
-    if (block != disk.blocks.end() && !block->second.empty()) std::ranges::copy(block->second, front.begin() + static_cast<i64>(at));
+    if (block != disk.blocks.end() && !block->second.empty())
+      std::ranges::copy(block->second, front.begin() + static_cast<i64>(at));
   }
   return {name, disk.size, true, parse_labels(front)};
 }
 
 namespace {
 
-Result<CheckReport> verify_device(SimRuntime& runtime, Device& device, VerifyOptions options, VerifyProgress* progress) {
+Result<CheckReport> verify_device(SimRuntime& runtime, Device& device, VerifyOptions options,
+                                  VerifyProgress* progress) {
   std::optional<Result<CheckReport>> out;
   const auto body = [](Runtime& on, Device& of, VerifyOptions how, VerifyProgress* shown,
                        std::optional<Result<CheckReport>>& to) -> Task<void> {
@@ -38,7 +40,8 @@ Result<CheckReport> verify_disk(SimDisk& disk, VerifyOptions options, VerifyProg
 
 World::World(WorldOptions options) : options_(options), seeds_(options.seed), verify_dice_(options.seed) {
   for (u32 i = 0; i < options.members; ++i) {
-    disks_.push_back(std::make_unique<SimDisk>(options.pool_size / options.members + (options.members > 1 ? label_area_bytes : 0)));
+    disks_.push_back(
+        std::make_unique<SimDisk>(options.pool_size / options.members + (options.members > 1 ? label_area_bytes : 0)));
   }
 }
 
@@ -50,7 +53,8 @@ Status World::open() {
   runtime_ = std::make_unique<SimRuntime>(seeds_.next());
   devices_.clear();
   for (const auto& disk : disks_) {
-    devices_.push_back(std::make_unique<SimDevice>(*runtime_, *disk, seeds_.next(), SimFaults{.host_full = host_is_full_}));
+    devices_.push_back(
+        std::make_unique<SimDevice>(*runtime_, *disk, seeds_.next(), SimFaults{.host_full = host_is_full_}));
   }
   EngineOptions engine_options{.create = !made_, .memory_max = options_.memory_max};
   if (disks_.size() > 1) {
