@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/names.h"
+#include "cli/attached.h"
 #include "cli/options.h"
 #include "cli/show.h"
 #include "cli/table.h"
@@ -227,6 +228,22 @@ void add_serve(CLI::App& app, Context& context) {
 
 }  // namespace
 
+void let_device_follow(Context& context, const Json& volume) {
+  const std::string uuid = text_at(volume, "uuid");
+  const std::string name = text_at(volume, "name");
+  for (const Attachment& attachment : fuse::list(fuse::attach_folder(context.state_dir()))) {
+    if (attachment.uuid != uuid) continue;
+    Status followed = fuse::attach_check();
+    if (followed) followed = fuse::refresh(attachment, volume.at("size").get<u64>());
+    if (followed) {
+      context.say(fmt::format("{} has it too", attachment.device));
+    } else {
+      context.say(fmt::format("{} has not followed: {}: `brindle attach {} --refresh` tries again", attachment.device,
+                              followed.error().message, name));
+    }
+  }
+}
+
 void add_attach(CLI::App& app, Context& context) {
   auto given = std::make_shared<AttachOptions>();
   CLI::App* verb = add_verb(
@@ -252,7 +269,8 @@ void add_attach(CLI::App& app, Context& context) {
       ->type_name("ext4|xfs|btrfs")
       ->check(CLI::IsMember({"ext4", "xfs", "btrfs"}));
   add_force(*verb, given->force, "with --mkfs: over whatever the volume holds");
-  verb->add_flag("--refresh", given->refresh, "let the device of an attached volume follow a resize");
+  verb->add_flag("--refresh", given->refresh,
+                 "let the device of an attached volume follow a resize that was made elsewhere");
   add_serve(app, context);
 }
 

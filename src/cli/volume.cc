@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/names.h"
+#include "cli/attached.h"
 #include "cli/delete.h"
 #include "cli/labels.h"
 #include "cli/options.h"
@@ -72,16 +73,19 @@ void add_resize(CLI::App& group, Context& context) {
     bool force = false, wait = false;
   };
   auto given = std::make_shared<Given>();
-  CLI::App* verb = add_verb(group, context, "resize", "Changes a volume's size, also while it is in use.",
-                            {"brindle volume resize db 20G", "brindle volume resize db 5G --force"}, [given, &context] {
-                              check_volume(given->name);
-                              Json body{{"size", checked_size(given->size)}};
-                              if (given->force) body["force"] = true;
-                              const Json volume = context.client().patch(path_of(given->name), body);
-                              if (given->wait) context.client().post("/v1/sync");
-                              context.document(volume);
-                              context.say(fmt::format("{} has {} now", given->name, shown_size(volume.at("size"))));
-                            });
+  CLI::App* verb =
+      add_verb(group, context, "resize",
+               "Changes a volume's size, also while it is in use; where it is attached here, its device follows.",
+               {"brindle volume resize db 20G", "brindle volume resize db 5G --force"}, [given, &context] {
+                 check_volume(given->name);
+                 Json body{{"size", checked_size(given->size)}};
+                 if (given->force) body["force"] = true;
+                 const Json volume = context.client().patch(path_of(given->name), body);
+                 if (given->wait) context.client().post("/v1/sync");
+                 context.document(volume);
+                 context.say(fmt::format("{} has {} now", given->name, shown_size(volume.at("size"))));
+                 let_device_follow(context, volume);
+               });
   add_argument(*verb, "NAME", given->name, kind::volume, "the volume");
   add_argument(*verb, "SIZE", given->size, kind::fresh,
                "the new size: bytes, or with K, M, G or T; a multiple of 4096");
