@@ -268,10 +268,15 @@ bool Reactor::run_messages() {
 }
 
 void Reactor::turn(bool& worked) {
-  worked = run_messages();
   run_timers();
-  for (int round = 0; round < rounds_a_turn && run_ready(); ++round) worked = true;
-  send_messages();
+  // Other cores wait for what they asked, so each round takes in what came from them, and lets go of what is for them.
+  for (int round = 0; round < rounds_a_turn; ++round) {
+    const bool asked = run_messages();
+    const bool ran = run_ready();
+    send_messages();
+    if (!asked && !ran) break;
+    worked = true;
+  }
   if (run_late()) {
     worked = true;
     send_messages();

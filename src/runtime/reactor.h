@@ -1,15 +1,15 @@
 // reactor.h: one thread's event loop on io_uring: what the engine, the sockets and the pool's file run on.
 //
-// A turn: messages from other threads, then what is ready until nothing is, then the messages that this made, then what asked for
-// the end of the turn (replies go out here, before any new I/O is submitted), then one submission of all kernel requests, then their
-// completions. Only reads of a device do not wait for the end of the turn.
+// A turn: messages from other threads and what is ready, in rounds until there is nothing, each followed by the messages that it made;
+// then what asked for the end of the turn (replies go out here, before any new I/O is submitted), then one submission of all kernel
+// requests, then their completions. Only reads of a device do not wait for the end of the turn.
 //
 // Holds:  1. All but `send`, `post_remote`, `stop` and `busy_ns` is called on the reactor's own thread.
 //         2. After the last event it looks for new ones for `poll_ns`, longer only while that has paid, before it sleeps in
 //            the kernel; a reactor without traffic and timers sleeps until something happens. It does not look while a flush
 //            or a fallocate is under way: these run on a kernel thread, which needs the processor more.
 //         3. What is ready runs in the order in which it became ready.
-//         4. The messages of a turn to another reactor travel together: one atomic step, and one wake at most.
+//         4. The messages of a round to another reactor travel together: one atomic step, and one wake at most.
 //         5. A request that finds the ring full is parked until the ring has room; none is lost and nothing spins.
 // Fails:  the awaitables return what the system call would: a count or 0, or -errno.
 #pragma once
