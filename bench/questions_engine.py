@@ -272,7 +272,7 @@ def replay(bench):
 
 
 def cores(bench):
-    """The load of the second volume runs on the second core and hands its requests to the engine's."""
+    """The load of the second volume runs on the second core, through an outpost of the engine."""
     size = _small(bench)
     with Engine(bench, f"{size * 4}M", second=True) as engine:
         for name in ("a", "b"):
@@ -284,4 +284,4 @@ def cores(bench):
             "again": lambda: engine.tell("cores", cores=1, **words),
         })
     bench.goals.set("cores", "", ratios(ran["two"], ran["one"]), ratios(ran["again"], ran["one"]),
-                    note="the engine has one home core")
+                    note="of writes: home keeps every map, decision 5")

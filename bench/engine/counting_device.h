@@ -27,6 +27,8 @@ class CountingDevice final : public Device {
     counters_.read += bytes(into);
     return behind_->read(offset, into);
   }
+  /// What another core reads by itself is not counted.
+  std::unique_ptr<DeviceReader> reader(Reactor& core) override { return behind_->reader(core); }
   Task<Status> write(u64 offset, std::span<const iovec> from) override {
     ++counters_.writes;
     counters_.written += bytes(from);

@@ -8,6 +8,7 @@ namespace brindle::bench {
 
 Load::Load(Rig& rig, Reactor& core, std::vector<Handle*> volumes, LoadOptions options)
     : rig_(rig), core_(core), volumes_(std::move(volumes)), options_(options) {
+  if (&core_ != &rig_.home()) outpost_ = rig_.engine().outpost(core_);
   for (u64 i = 0; i < volumes_.size(); ++i) {
     const u64 size = volumes_[i]->size();
     places_.emplace_back(options_.pattern, size, options_.block, options_.seed + i);
@@ -26,6 +27,10 @@ Task<Status> Load::run() {
   for (u64 i = 0; i < options_.depth; ++i) gate.spawn(lane(i));
   co_await gate.close();
   measure_.end(now_ns());
+  if (outpost_) {
+    const Status closed = co_await outpost_->close();
+    static_cast<void>(closed);
+  }
   co_return status_;
 }
 
@@ -79,17 +84,8 @@ Task<void> Load::lane(u64 index) {
 }
 
 Task<Status> Load::request(Handle& volume, u64 offset, MutBytes buffer) {
-  if (&core_ == &rig_.home()) {
-    if (options_.read) return volume.read(offset, buffer);
-    return volume.write(offset, buffer, options_.fua);
-  }
-  const bool read = options_.read;
-  const bool fua = options_.fua;
-  const auto there = [&volume, offset, buffer, read, fua] {
-    if (read) return volume.read(offset, buffer);
-    return volume.write(offset, buffer, fua);
-  };
-  return on(rig_.home(), core_, there);
+  if (options_.read) return outpost_ ? outpost_->read(volume, offset, buffer) : volume.read(offset, buffer);
+  return outpost_ ? outpost_->write(volume, offset, buffer, options_.fua) : volume.write(offset, buffer, options_.fua);
 }
 
 }  // namespace brindle::bench

@@ -1,7 +1,7 @@
 // load.h: requests to volumes, so many at a time, inside the engine's own process.
 //
 // Holds:  a lane is a coroutine with one request under way and a buffer of its own; `depth` lanes share the volumes.
-// Caller: on a reactor; where it is not the engine's home core, each request is handed over as a connection's would be.
+// Caller: on a reactor; where it is not the engine's home core, requests go through an outpost, as a connection's do.
 #pragma once
 
 #include <functional>
@@ -11,6 +11,7 @@
 #include "measure.h"
 #include "pattern.h"
 #include "engine/rig.h"
+#include "volume/outpost.h"
 
 namespace brindle::bench {
 
@@ -45,6 +46,7 @@ class Load {
 
   Rig& rig_;
   Reactor& core_;
+  std::unique_ptr<Outpost> outpost_;  // none at home
   std::vector<Handle*> volumes_;
   LoadOptions options_;
   std::vector<Places> places_;

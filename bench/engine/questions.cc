@@ -334,7 +334,7 @@ std::string delete_cost(Rig& rig, Words& words) {
                      blocks);
 }
 
-/// Two volumes written at once: both loads on the home core, or one of them on a second core that hands its requests over.
+/// Two volumes used at once: both loads on the home core, or one of them on a second core, through an outpost.
 std::string cores(Rig& rig, Words& words) {
   const bool two = words.number("cores", 1) == 2;
   LoadOptions options = load_options(words);
@@ -350,7 +350,9 @@ std::string cores(Rig& rig, Words& words) {
   beside.join();
   expect(far, "the load");
   rig.close(std::move(handles));
-  return fmt::format(R"("iops": {:.1f})", here.measure().per_second() + there.measure().per_second());
+  const double first = here.measure().per_second();
+  const double second = there.measure().per_second();
+  return fmt::format(R"("iops": {:.1f}, "first": {:.1f}, "second": {:.1f})", first + second, first, second);
 }
 
 }  // namespace brindle::bench

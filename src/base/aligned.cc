@@ -12,8 +12,9 @@ namespace brindle {
 
 namespace {
 
-// Buffers of 4 KiB, 8 KiB, … 512 KiB are kept for the next that asks; larger ones are rare.
-constexpr size_t classes = 8;
+// Buffers of 4 KiB, 8 KiB, … 1 MiB are kept for the next that asks: compaction takes one of nearly that for each segment, and
+// new pages for it cost more than its copies. Larger ones are rare.
+constexpr size_t classes = 9;
 constexpr u64 kept_bytes_max = 2 * MiB;  // of each size, in each thread
 
 size_t class_of(u64 size) { return static_cast<size_t>(std::countr_zero(std::bit_ceil(size / block_size))); }

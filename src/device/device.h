@@ -4,7 +4,8 @@
 //         2. A completed write is seen by every later read, also after the death of the process. Only what a completed
 //            `flush` covers (the writes that had completed when it was called) survives a power loss.
 //         3. Writes under way complete in any order.
-// Caller: the home core of the device's runtime.
+//         4. What a `reader` reads has been written before it is asked for, and is not written, punched or filled meanwhile.
+// Caller: the home core of the device's runtime; a reader's core for the reader.
 // Fails:  io, no_space (the host's file system is full); a range beyond the end is our bug.
 #pragma once
 
@@ -20,6 +21,8 @@
 
 namespace brindle {
 
+class Reactor;
+
 /// One of the files or block devices that a device consists of.
 struct DevicePart {
   std::string name;
@@ -27,19 +30,27 @@ struct DevicePart {
   u64 size_max = 0;  // what it may grow to
 };
 
-class Device {
+/// Reads of a device: the device itself, or a way to it from another core.
+class DeviceReader {
  public:
-  Device() = default;
-  Device(const Device&) = delete;
-  Device& operator=(const Device&) = delete;
-  virtual ~Device() = default;
+  DeviceReader() = default;
+  DeviceReader(const DeviceReader&) = delete;
+  DeviceReader& operator=(const DeviceReader&) = delete;
+  virtual ~DeviceReader() = default;
 
+  /// Reads from `offset` on into all of `into`. The vectors must outlive the call.
+  virtual Task<Status> read(u64 offset, std::span<const iovec> into) = 0;
+};
+
+class Device : public DeviceReader {
+ public:
   /// Bytes that can be addressed now.
   virtual u64 size() const = 0;
   /// Bytes that `grow` can reach: the limit of a file, the size of a block device.
   virtual u64 size_max() const = 0;
-  /// Reads from `offset` on into all of `into`. The vectors must outlive the call.
-  virtual Task<Status> read(u64 offset, std::span<const iovec> into) = 0;
+  using DeviceReader::read;
+  /// For reads from `core`, which has a ring of its own; none where that cannot be. It must end before the device does.
+  virtual std::unique_ptr<DeviceReader> reader(Reactor& core);
   /// Writes all of `from` at `offset`.
   virtual Task<Status> write(u64 offset, std::span<const iovec> from) = 0;
   /// Makes every write that has completed durable.
@@ -75,5 +86,7 @@ class Device {
     co_return status;
   }
 };
+
+inline std::unique_ptr<DeviceReader> Device::reader(Reactor&) { return nullptr; }
 
 }  // namespace brindle

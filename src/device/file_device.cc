@@ -124,16 +124,31 @@ u64 total(std::span<const iovec> vectors) {
 
 }  // namespace
 
-Task<Status> FileDevice::read(u64 offset, std::span<const iovec> into) {
+/// The same descriptor, asked through another core's ring.
+class FileDevice::Reader final : public DeviceReader {
+ public:
+  Reader(FileDevice& device, Reactor& core) : device_(device), core_(core) {}
+  Task<Status> read(u64 offset, std::span<const iovec> into) override { return device_.read_on(core_, offset, into); }
+
+ private:
+  FileDevice& device_;
+  Reactor& core_;
+};
+
+std::unique_ptr<DeviceReader> FileDevice::reader(Reactor& core) { return std::make_unique<Reader>(*this, core); }
+
+Task<Status> FileDevice::read(u64 offset, std::span<const iovec> into) { return read_on(reactor_, offset, into); }
+
+Task<Status> FileDevice::read_on(Reactor& reactor, u64 offset, std::span<const iovec> into) {
   if (into.size() <= vectors_max) {
-    const int got = co_await reactor_.readv(fd_, into, offset);
+    const int got = co_await reactor.readv(fd_, into, offset);
     if (got >= 0 && static_cast<u64>(got) == total(into)) co_return Status{};
     if (got < 0 && got != -EINTR && got != -EAGAIN) co_return error("read", got);
   }
   std::vector<iovec> left(into.begin(), into.end());
   while (!left.empty()) {
     const std::span<const iovec> part(left.data(), std::min<size_t>(left.size(), vectors_max));
-    const int got = co_await reactor_.readv(fd_, part, offset);
+    const int got = co_await reactor.readv(fd_, part, offset);
     if (got == -EINTR || got == -EAGAIN) continue;
     if (got < 0) co_return error("read", got);
     if (got == 0) co_return Error{Code::io, fmt::format("{}: it ends at byte {}: it was cut short", path_, offset)};

@@ -4,7 +4,7 @@
 //            when the process ends, however it ends, and all that it had asked of the disk is done. (Closing another
 //            descriptor of the same file in this process weakens that: an opener then waits before it is refused.)
 //         2. Opening changes nothing: not the file's length, not its times.
-// Caller: the home core's reactor.
+// Caller: the home core's reactor; a reader's own for the reader.
 // Fails:  busy (another process has it), no_space (the host's file system is full), io.
 #pragma once
 
@@ -28,6 +28,7 @@ class FileDevice final : public Device {
   u64 size() const override { return size_; }
   u64 size_max() const override { return size_max_; }
   Task<Status> read(u64 offset, std::span<const iovec> into) override;
+  std::unique_ptr<DeviceReader> reader(Reactor& core) override;
   Task<Status> write(u64 offset, std::span<const iovec> from) override;
   Task<Status> flush() override;
   Task<Status> punch(u64 offset, u64 length) override;
@@ -40,7 +41,9 @@ class FileDevice final : public Device {
 
  private:
   FileDevice(Reactor& reactor, std::string path) : reactor_(reactor), path_(std::move(path)) {}
+  class Reader;
   Status error(std::string_view what, int result) const;
+  Task<Status> read_on(Reactor& reactor, u64 offset, std::span<const iovec> into);
 
   Reactor& reactor_;
   std::string path_;

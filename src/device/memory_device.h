@@ -3,11 +3,13 @@
 // Holds:  1. Every call completes at once; nothing survives the device.
 //         2. Memory is taken a chunk at a time when it is first written, and given back by a `punch` of all of it. A chunk is
 //            a huge page where the system has one: the page faults of small ones would be most of what is measured.
-// Caller: the thread of whoever opened the pool.
+//         3. Who reads from another core finds each chunk by itself: the table of chunks never moves.
+// Caller: the thread of whoever opened the pool; any other for a reader.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <memory>
-#include <vector>
 
 #include "device/device.h"
 
@@ -15,11 +17,13 @@ namespace brindle {
 
 class MemoryDevice final : public Device {
  public:
-  explicit MemoryDevice(u64 size_max) : size_max_(round_down(size_max, block_size)) {}
+  explicit MemoryDevice(u64 size_max);
+  ~MemoryDevice() override;
 
   u64 size() const override { return size_; }
   u64 size_max() const override { return size_max_; }
   Task<Status> read(u64 offset, std::span<const iovec> into) override;
+  std::unique_ptr<DeviceReader> reader(Reactor& core) override;
   Task<Status> write(u64 offset, std::span<const iovec> from) override;
   Task<Status> flush() override;
   Task<Status> punch(u64 offset, u64 length) override;
@@ -29,14 +33,19 @@ class MemoryDevice final : public Device {
 
  private:
   static constexpr u64 chunk_bytes = 2 * MiB;
-  struct Free {
-    void operator()(std::byte* bytes) const;
-  };
+  static constexpr u64 row_chunks = 4096;
+  static constexpr u64 rows_max = 8192;  // 64 TiB
+  using Row = std::array<std::atomic<std::byte*>, row_chunks>;
+  class Reader;
+
+  std::atomic<std::byte*>* place(u64 index) const;
+  std::byte* find(u64 index) const;
   std::byte* chunk(u64 index);
+  void drop(u64 index);
 
   u64 size_ = 0;
   u64 size_max_;
-  std::vector<std::unique_ptr<std::byte, Free>> chunks_;
+  std::array<std::atomic<Row*>, rows_max> rows_{};
 };
 
 }  // namespace brindle

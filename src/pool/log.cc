@@ -93,36 +93,39 @@ void Log::latch(const Error& why) {
 
 bool Log::full() const { return open_->data_blocks >= blocks_max_ || room_.has_waiters(); }
 
+bool Log::fits(u64 blocks, u64 record_bytes, bool command) const {
+  const Batch& batch = *open_;
+  if (command && batch.closed_to_commands) return false;
+  const bool fresh = batch.data_blocks == 0 && batch.record_bytes == sizeof(BatchHeader);
+  return fresh || (batch.data_blocks + blocks <= blocks_max_ &&
+                   batch.record_bytes + record_bytes <= std::min(records_a_batch_max, record_bytes_max_));
+}
+
 Task<void> Log::room(u64 blocks, u64 record_bytes, bool command) {
-  const auto fits = [&] {
-    const Batch& batch = *open_;
-    if (command && batch.closed_to_commands) return false;
-    const bool fresh = batch.data_blocks == 0 && batch.record_bytes == sizeof(BatchHeader);
-    return fresh || (batch.data_blocks + blocks <= blocks_max_ &&
-                     batch.record_bytes + record_bytes <= std::min(records_a_batch_max, record_bytes_max_));
-  };
-  while (!fits() && !latched_) {
+  while (!fits(blocks, record_bytes, command) && !latched_) {
     work_.notify_all();
     co_await room_.wait();
   }
 }
 
-Task<Status> Log::write(RootId head, u64 first_block, const std::byte* blocks, u64 count) {
+Task<Status> Log::write(RootId head, u64 first_block, const std::byte* blocks, u64 count, const u32* crcs) {
   CHECK(count > 0 && count <= blocks_max_ && is_aligned(blocks));
   if (auto status = refused(); !status) co_return status;
-  std::vector<u32> crcs(count);
-  for (u64 i = 0; i < count; ++i) crcs[i] = crc32c({blocks + i * block_size, block_size});
+  std::vector<u32> sums(count);
+  for (u64 i = 0; i < count; ++i) sums[i] = crcs != nullptr ? crcs[i] : crc32c({blocks + i * block_size, block_size});
   for (;;) {
-    if (auto status = co_await successor(); !status) co_return status;
+    if (wants_successor()) {
+      if (auto status = co_await successor(); !status) co_return status;
+    }
     co_await joining_.acquire();
-    co_await room(count, record_size(count), false);
+    if (!fits(count, record_size(count), false)) co_await room(count, record_size(count), false);
     // Those before may have used the successor up. Who joins all the same would take the chunks that are kept for checkpoints.
     if (!wants_successor() || planted(Plant::successor_unasked)) break;
     joining_.release();
   }
   Batch& batch = *open_;
   batch.blocks.emplace_back(blocks, count * block_size);
-  batch.applied.records.data.push_back({head, first_block, count, false, std::move(crcs)});
+  batch.applied.records.data.push_back({head, first_block, count, false, std::move(sums)});
   batch.data_blocks += count;
   batch.record_bytes += record_size(count);
   blocks_under_way_ += count;

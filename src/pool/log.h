@@ -79,7 +79,8 @@ class Log {
   Task<void> close();
 
   // --- requests; each returns when it is applied
-  Task<Status> write(RootId head, u64 first_block, const std::byte* blocks, u64 count);
+  /// `crcs`: the blocks' checksums, none where they are still to be had.
+  Task<Status> write(RootId head, u64 first_block, const std::byte* blocks, u64 count, const u32* crcs = nullptr);
   Task<Status> zero(RootId head, u64 first_block, u64 count);
   Task<Status> command(Command command);
   /// A batch number with the state of all batches below it sealed (LogSink::seal has run).
@@ -142,6 +143,7 @@ class Log {
     Status await_resume() { return std::move(status); }
   };
 
+  bool fits(u64 blocks, u64 record_bytes, bool command) const;
   Task<void> room(u64 blocks, u64 record_bytes, bool command);
   bool full() const;
   Task<void> run_writer();

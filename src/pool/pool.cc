@@ -19,8 +19,6 @@ constexpr u64 reserve_chunks = 10;
 constexpr u64 reserve_part = 32;
 // Tables are counted in units of this, so that their ups and downs by a few bytes do not show in `used`.
 constexpr u64 table_unit = 64 * KiB;
-// A read that spans several places on the device asks for this many at a time.
-constexpr u64 pieces_max = 64;
 
 }  // namespace
 
@@ -53,9 +51,15 @@ void Pool::latch(const Error& why) {
 
 // --- requests -------------------------------------------------------------------------------------------------------
 
-Task<Status> Pool::write(RootId head, u64 first_block, const std::byte* blocks, u64 count) {
+Task<Status> Pool::write(RootId head, u64 first_block, const std::byte* blocks, u64 count, const u32* crcs) {
+  // Mostly there is room, and nothing to wait for.
+  if (admitted(count)) return log_->write(head, first_block, blocks, count, crcs);
+  return write_admitted(head, first_block, blocks, count, crcs);
+}
+
+Task<Status> Pool::write_admitted(RootId head, u64 first_block, const std::byte* blocks, u64 count, const u32* crcs) {
   if (auto status = co_await admit(count); !status) co_return status;
-  co_return co_await log_->write(head, first_block, blocks, count);
+  co_return co_await log_->write(head, first_block, blocks, count, crcs);
 }
 
 Task<Status> Pool::zero(RootId head, u64 first_block, u64 count) { return log_->zero(head, first_block, count); }
@@ -85,70 +89,22 @@ Task<Result<std::vector<std::byte>>> Pool::read_page(PageRef page) {
   co_return std::vector<std::byte>(bytes.begin(), bytes.end());
 }
 
-namespace {
-
-/// Neighbours on the device that go to neighbours in memory, or nearly: one device read.
-struct Piece {
-  u64 offset = 0;
-  size_t first = 0;  // index into the blocks
-  std::vector<iovec> into;
-};
-
-Task<void> read_piece(Device& device, const Piece& piece, std::span<BlockRead> blocks, Status& status) {
-  Status read = co_await device.read(piece.offset, piece.into);
-  if (!read) read = co_await device.read(piece.offset, piece.into);  // an error that passes costs only time
-  if (!read) {
-    status = read;
-    co_return;
-  }
-  size_t at = piece.first;
-  for (const iovec& vector : piece.into) {
-    for (u64 done = 0; done < vector.iov_len; done += block_size, ++at) {
-      BlockRead& block = blocks[at];
-      if (crc32c({block.into, block_size}) == block.crc || planted(Plant::block_unchecked)) continue;
-      block.damaged = true;
-      status = Error{Code::corrupt, fmt::format("a block's checksum is wrong (segment {}, slot {})",
-                                                block.name.segment(), block.name.slot())};
-    }
-  }
-}
-
-}  // namespace
-
-Task<Status> Pool::read_blocks(std::span<BlockRead> blocks) {
-  std::vector<Piece> pieces;
-  u64 expected = 0;
-  for (size_t i = 0; i < blocks.size(); ++i) {
-    const auto offset = space_.locate(blocks[i].name);
+Status Pool::place_blocks(std::span<BlockRead> blocks) {
+  for (BlockRead& block : blocks) {
+    const auto offset = space_.locate(block.name);
     if (!offset) {
-      co_return Error{Code::corrupt, fmt::format("a block is in no segment (segment {}, slot {})",
-                                                 blocks[i].name.segment(), blocks[i].name.slot())};
+      return Error{Code::corrupt, fmt::format("a block is in no segment (segment {}, slot {})", block.name.segment(),
+                                              block.name.slot())};
     }
-    if (pieces.empty() || *offset != expected || pieces.back().into.size() == pieces_max) {
-      pieces.push_back({*offset, i, {}});
-    }
-    auto& into = pieces.back().into;
-    if (!into.empty() && static_cast<std::byte*>(into.back().iov_base) + into.back().iov_len == blocks[i].into) {
-      into.back().iov_len += block_size;
-    } else {
-      into.push_back({blocks[i].into, block_size});
-    }
-    expected = *offset + block_size;
+    block.offset = *offset;
   }
   counters_.data_bytes_read += blocks.size() * block_size;
-  Status status;
-  if (pieces.size() == 1) {
-    co_await read_piece(device_, pieces.front(), blocks, status);
-    co_return status;
-  }
-  for (size_t from = 0; from < pieces.size(); from += pieces_max) {
-    Gate gate(runtime_);
-    for (size_t i = from; i < std::min(pieces.size(), from + pieces_max); ++i) {
-      gate.spawn(read_piece(device_, pieces[i], blocks, status));
-    }
-    co_await gate.close();
-  }
-  co_return status;
+  return {};
+}
+
+Task<Status> Pool::read_blocks(std::span<BlockRead> blocks) {
+  if (auto status = place_blocks(blocks); !status) co_return status;
+  co_return co_await read_placed(runtime_, device_, blocks);
 }
 
 // --- the account ----------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@
 #include <set>
 #include <string>
 
+#include "pool/block_reader.h"
 #include "pool/chunk_writer.h"
 #include "pool/log.h"
 
@@ -92,14 +93,6 @@ struct PoolCounters {
   u64 replay_us = 0;
 };
 
-/// One block to read: where it is by name, what it must hash to, and where it goes.
-struct BlockRead {
-  SlotName name;
-  u32 crc = 0;
-  std::byte* into = nullptr;
-  bool damaged = false;  // set by read_blocks
-};
-
 class Pool {
  public:
   Pool(Runtime& runtime, Device& device, PoolClient& client, PoolOptions options);
@@ -111,7 +104,8 @@ class Pool {
   /// Ends upkeep, checkpoints and marks the pool as closed in order. Requests must have ended.
   Task<Status> close();
 
-  Task<Status> write(RootId head, u64 first_block, const std::byte* blocks, u64 count);
+  /// `crcs`: the blocks' checksums, where another core has them; they need not stay.
+  Task<Status> write(RootId head, u64 first_block, const std::byte* blocks, u64 count, const u32* crcs = nullptr);
   Task<Status> zero(RootId head, u64 first_block, u64 count);
   Task<Status> command(Command command);
   Task<Status> flush() { return log_->flush(); }
@@ -121,6 +115,8 @@ class Pool {
   /// Reads blocks (their names resolved under a ReadGuard that the caller holds). Marks those whose checksum is wrong.
   /// Fails: io, corrupt (some are damaged).
   Task<Status> read_blocks(std::span<BlockRead> blocks);
+  /// Tells where the blocks lie; that holds as long as the guard does. Fails: corrupt.
+  Status place_blocks(std::span<BlockRead> blocks);
 
   /// Writes a checkpoint of all that is applied.
   Task<Status> checkpoint();
@@ -194,7 +190,9 @@ class Pool {
   Task<void> run_room_maker();
   Task<bool> make_room_alone(u64 chunks_before);
   bool wants_checkpoint();
+  bool admitted(u64 blocks) const;
   Task<Status> admit(u64 blocks);
+  Task<Status> write_admitted(RootId head, u64 first_block, const std::byte* blocks, u64 count, const u32* crcs);
   Task<void> checkpoint_once();
 
   u64 reserve_bytes() const;

@@ -186,6 +186,10 @@ Task<bool> Pool::make_room_alone(u64 chunks_before) {
   co_return space_.free_chunks() > chunks_before;
 }
 
+bool Pool::admitted(u64 blocks) const {
+  return !latched_ && client_.dirty_memory_bytes() < options_.dirty_memory_max && free() >= (blocks + 1) * block_size;
+}
+
 Task<Status> Pool::admit(u64 blocks) {
   if (latched_) co_return Error{Code::read_only, latched_->message};
   // Maps that outgrow their memory wait for the checkpoint that writes them out.

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -19,6 +20,9 @@ namespace {
 // Rounds over what is ready within one turn: more than any request needs from its arrival to its first I/O, and few enough
 // that coroutines that wake each other without end cannot keep completions away.
 constexpr int rounds_a_turn = 16;
+
+// What is resumed between two looks at what other cores have sent.
+constexpr size_t resumed_a_look = 4;
 
 u64 clock_ns(clockid_t clock) {
   timespec now{};
@@ -38,6 +42,18 @@ void calm_allocator() {
   static_cast<void>(done);
 #endif
 }
+
+thread_local Reactor* running = nullptr;  // on this thread
+
+/// A message of its own, for who has nothing to put one into.
+struct Call : Message {
+  std::function<void()> work;
+  explicit Call(std::function<void()> what) : work(std::move(what)) { run = invoke; }
+  static void invoke(Message& message) {
+    const std::unique_ptr<Call> call(static_cast<Call*>(&message));
+    call->work();
+  }
+};
 
 void pause_briefly() {
 #if defined(__x86_64__)
@@ -83,6 +99,11 @@ Status Reactor::start() {
 }
 
 Reactor::~Reactor() {
+  for (Message* message = inbox_.load(); message != nullptr;) {
+    Message* const before = message->next;
+    if (message->run == Call::invoke) delete static_cast<Call*>(message);  // the others belong to somebody
+    message = before;
+  }
   if (ring_made_) io_uring_queue_exit(&ring_);
   if (wake_fd_ >= 0) close(wake_fd_);
 }
@@ -94,16 +115,44 @@ u64 Reactor::busy_ns() const {
   return running_.load() ? clock_ns(clock_.load()) : ended_busy_ns_.load();
 }
 
-void Reactor::post_remote(std::function<void()> work) {
-  {
-    const std::lock_guard lock(remote_mutex_);
-    remote_.push_back(std::move(work));
+// --- messages -------------------------------------------------------------------------------------------------------
+
+void Reactor::post_remote(std::function<void()> work) { send(*new Call(std::move(work))); }
+
+void Reactor::send(Message& message) {
+  Reactor* const from = running;
+  if (from == nullptr || from == this) {
+    message.next = nullptr;
+    return deliver(&message, &message);
   }
-  remote_waits_.store(true);
-  // The first to find it asleep wakes it; a burst of calls costs one wake.
+  for (Outgoing& way : from->outgoing_) {
+    if (way.to != this) continue;
+    message.next = way.newest;
+    way.newest = &message;
+    if (way.oldest == nullptr) way.oldest = &message;
+    return;
+  }
+  message.next = nullptr;
+  from->outgoing_.push_back({this, &message, &message});
+}
+
+void Reactor::deliver(Message* newest, Message* oldest) {
+  Message* before = inbox_.load(std::memory_order_relaxed);
+  do {
+    oldest->next = before;
+  } while (!inbox_.compare_exchange_weak(before, newest));
+  // The first to find it asleep wakes it; a burst of messages costs one wake.
   if (asleep_.load() && asleep_.exchange(false)) {
     const u64 one = 1;
     static_cast<void>(write(wake_fd_, &one, sizeof one));
+  }
+}
+
+void Reactor::send_messages() {
+  for (Outgoing& way : outgoing_) {
+    if (way.newest == nullptr) continue;
+    Message* const newest = std::exchange(way.newest, nullptr);
+    way.to->deliver(newest, std::exchange(way.oldest, nullptr));
   }
 }
 
@@ -179,6 +228,8 @@ bool Reactor::reap() {
 bool Reactor::run_ready() {
   const size_t count = ready_.size();  // what becomes ready meanwhile waits for the next round
   for (size_t i = 0; i < count; ++i) {
+    // Another core that waits for an answer does nothing meanwhile, and a round may be long.
+    if (i % resumed_a_look == resumed_a_look - 1 && run_messages()) send_messages();
     const std::coroutine_handle<> next = ready_.front();
     ready_.pop_front();
     next.resume();
@@ -203,23 +254,38 @@ void Reactor::run_timers() {
   }
 }
 
-bool Reactor::run_remote() {
-  if (!remote_waits_.load(std::memory_order_relaxed) || !remote_waits_.exchange(false)) return false;
-  {
-    const std::lock_guard lock(remote_mutex_);
-    remote_now_.swap(remote_);
+bool Reactor::run_messages() {
+  if (inbox_.load(std::memory_order_relaxed) == nullptr) return false;
+  Message* newest = inbox_.exchange(nullptr);
+  Message* oldest = nullptr;
+  while (newest != nullptr) {
+    Message* const before = newest->next;
+    newest->next = oldest;
+    oldest = newest;
+    newest = before;
   }
-  const bool any = !remote_now_.empty();
-  for (auto& call : remote_now_) call();
-  remote_now_.clear();
-  return any;
+  while (oldest != nullptr) {
+    Message& message = *oldest;
+    oldest = message.next;  // once it has run it may be gone, or on its way again
+    message.run(message);
+  }
+  return true;
 }
 
 void Reactor::turn(bool& worked) {
-  worked = run_remote();
   run_timers();
-  for (int round = 0; round < rounds_a_turn && run_ready(); ++round) worked = true;
-  worked = run_late() || worked;
+  // Other cores wait for what they asked, so each round takes in what came from them, and lets go of what is for them.
+  for (int round = 0; round < rounds_a_turn; ++round) {
+    const bool asked = run_messages();
+    const bool ran = run_ready();
+    send_messages();
+    if (!asked && !ran) break;
+    worked = true;
+  }
+  if (run_late()) {
+    worked = true;
+    send_messages();
+  }
   submit();
   worked = reap() || worked;
   unpark();
@@ -227,7 +293,7 @@ void Reactor::turn(bool& worked) {
 
 void Reactor::sleep_in_kernel() {
   asleep_.store(true);
-  if (remote_waits_.load()) {  // posted between the last look and the flag
+  if (inbox_.load() != nullptr) {  // sent between the last look and the flag
     asleep_.store(false);
     return;
   }
@@ -262,6 +328,7 @@ void Reactor::run() {
   pthread_getcpuclockid(pthread_self(), &clock);
   clock_.store(clock);
   running_.store(true);
+  running = this;
   // By number: liburing 2.3 declares a call for this, and its shared library does not have it.
   if (deferred_) CHECK(io_uring_register(static_cast<unsigned>(ring_.ring_fd), IORING_REGISTER_ENABLE_RINGS, nullptr, 0) == 0);
   begin(wake_);
@@ -282,13 +349,14 @@ void Reactor::run() {
     if (stopping_.load(std::memory_order_relaxed)) continue;
     const bool polled = slow_ == 0;
     sleep_in_kernel();
-    const bool event = reap() || remote_waits_.load(std::memory_order_relaxed);
+    const bool event = reap() || inbox_.load(std::memory_order_relaxed) != nullptr;
     if (event) {
       const u64 woken = now_ns();
       if (polled) adapt(woken - last_work_ns);
       last_work_ns = woken;
     }
   }
+  running = nullptr;
   ended_busy_ns_.store(clock_ns(CLOCK_THREAD_CPUTIME_ID));
   running_.store(false);
 }

@@ -1,15 +1,16 @@
 // reactor.h: one thread's event loop on io_uring: what the engine, the sockets and the pool's file run on.
 //
-// A turn: calls from other threads, then what is ready until nothing is, then what asked for the end of the turn (replies
-// go out here, before any new I/O is submitted), then one submission of all kernel requests, then their completions. Only reads
-// of a device do not wait for the end of the turn.
+// A turn: messages from other threads and what is ready, in rounds until there is nothing, each followed by the messages that it made;
+// then what asked for the end of the turn (replies go out here, before any new I/O is submitted), then one submission of all kernel
+// requests, then their completions. Only reads of a device do not wait for the end of the turn.
 //
-// Holds:  1. All but `post_remote`, `stop` and `busy_ns` is called on the reactor's own thread.
+// Holds:  1. All but `send`, `post_remote`, `stop` and `busy_ns` is called on the reactor's own thread.
 //         2. After the last event it looks for new ones for `poll_ns`, longer only while that has paid, before it sleeps in
 //            the kernel; a reactor without traffic and timers sleeps until something happens. It does not look while a flush
 //            or a fallocate is under way: these run on a kernel thread, which needs the processor more.
 //         3. What is ready runs in the order in which it became ready.
-//         4. A request that finds the ring full is parked until the ring has room; none is lost and nothing spins.
+//         4. The messages of a round to another reactor travel together: one atomic step, and one wake at most.
+//         5. A request that finds the ring full is parked until the ring has room; none is lost and nothing spins.
 // Fails:  the awaitables return what the system call would: a count or 0, or -errno.
 #pragma once
 
@@ -18,7 +19,6 @@
 #include <atomic>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <queue>
 #include <vector>
 
@@ -49,6 +49,7 @@ class Reactor final : public Runtime {
   void post(std::coroutine_handle<> handle) override { ready_.push_back(handle); }
   void post_at(u64 at_ns, std::coroutine_handle<> handle) override { timers_.push({at_ns, sequence_++, handle}); }
   void post_remote(std::function<void()> work) override;
+  void send(Message& message) override;
 
   struct TurnEnd {
     Reactor& reactor;
@@ -162,7 +163,9 @@ class Reactor final : public Runtime {
   bool run_ready();
   bool run_late();
   void run_timers();
-  bool run_remote();
+  bool run_messages();
+  void send_messages();
+  void deliver(Message* newest, Message* oldest);
   void turn(bool& worked);
   void sleep_in_kernel();
   void adapt(u64 waited_ns);
@@ -188,10 +191,14 @@ class Reactor final : public Runtime {
   std::atomic<bool> running_{false};
   std::atomic<bool> stopping_{false};
   std::atomic<bool> asleep_{false};
-  std::atomic<bool> remote_waits_{false};
-  std::mutex remote_mutex_;
-  std::vector<std::function<void()>> remote_;
-  std::vector<std::function<void()>> remote_now_;
+  std::atomic<Message*> inbox_{nullptr};  // the newest first
+  /// Messages of this turn to another reactor, the newest first.
+  struct Outgoing {
+    Reactor* to;
+    Message* newest;
+    Message* oldest;
+  };
+  std::vector<Outgoing> outgoing_;
 };
 
 }  // namespace brindle

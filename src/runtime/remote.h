@@ -29,27 +29,32 @@ struct TaskValue<Task<T>> {
 template <class Make>
 using TaskValueOf = typename TaskValue<std::invoke_result_t<Make&>>::type;
 
-/// Waits on `caller` for a task on `home`. It lives in the caller's frame, which sleeps until the task has ended.
+/// Waits on `caller` for a task on `home`. It lives in the caller's frame, which sleeps until the task has ended, and is the
+/// message both there and back.
 template <class T, class Make>
-struct RemoteCall {
+struct RemoteCall : Message {
   Runtime& home;
   Runtime& caller;
   Make& make;
   std::optional<T> result;
+  std::coroutine_handle<> waiting;
 
+  RemoteCall(Runtime& to, Runtime& from, Make& what) : home(to), caller(from), make(what) {}
   bool await_ready() const noexcept { return false; }
   void await_suspend(std::coroutine_handle<> handle) {
-    home.post_remote([this, handle] { start(run(*this, handle)); });
+    waiting = handle;
+    run = [](Message& message) { start(work(static_cast<RemoteCall&>(message))); };
+    home.send(*this);
   }
   T await_resume() { return std::move(*result); }
 
-  static Task<void> run(RemoteCall& call, std::coroutine_handle<> back) {
-    Runtime& caller = call.caller;
+  static Task<void> work(RemoteCall& call) {
     {
       T value = co_await call.make();
       call.result.emplace(std::move(value));
     }
-    caller.post_remote([back] { back.resume(); });  // from here on `call` may be gone
+    call.run = [](Message& message) { static_cast<RemoteCall&>(message).waiting.resume(); };
+    call.caller.send(call);  // from here on it may be gone
   }
 };
 
@@ -79,7 +84,7 @@ Task<detail::TaskValueOf<Make>> on(Runtime& home, Runtime& caller, Make make) {
     T value = co_await make();
     co_return value;
   }
-  detail::RemoteCall<T, Make> call{home, caller, make, std::nullopt};
+  detail::RemoteCall<T, Make> call(home, caller, make);
   T value = co_await call;
   co_return value;
 }

@@ -1,6 +1,6 @@
 // runtime.h: what the engine sees of time and of scheduling. The reactor is one, the simulator the other.
 //
-// Holds:  1. One runtime runs on one thread; only `post_remote` may be called from others.
+// Holds:  1. One runtime runs on one thread; only `send` and `post_remote` may be called from others.
 //         2. A posted coroutine runs later, never inside `post`. In production the order is first in, first out; the
 //            simulator picks any.
 #pragma once
@@ -12,6 +12,12 @@
 #include "runtime/task.h"
 
 namespace brindle {
+
+/// What one runtime hands to another: a few lines to run there. It is part of something that the sender keeps until it has run.
+struct Message {
+  void (*run)(Message&) = nullptr;
+  Message* next = nullptr;  // of those on the same way
+};
 
 class Runtime {
  public:
@@ -30,8 +36,12 @@ class Runtime {
   virtual void post_yielding(std::coroutine_handle<> handle) { post(handle); }
   /// Resumes `handle` at `at_ns` (of now_ns) or a little later.
   virtual void post_at(u64 at_ns, std::coroutine_handle<> handle) = 0;
-  /// Runs `work` on this runtime's thread. The only call that other threads may make.
+  /// Runs `work` on this runtime's thread. From any thread.
   virtual void post_remote(std::function<void()> work) = 0;
+  /// Runs the message on this runtime's thread. From any thread; what one thread sends arrives in that order.
+  virtual void send(Message& message) {
+    post_remote([&message] { message.run(message); });
+  }
 
   struct Yield {
     Runtime& runtime;

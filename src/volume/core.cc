@@ -6,6 +6,7 @@
 
 #include "base/names.h"
 #include "base/planted.h"
+#include "volume/outpost_core.h"
 
 namespace brindle {
 
@@ -258,6 +259,8 @@ Result<std::unique_ptr<Handle>> EngineCore::open_handle(std::string_view name, b
   if (!entry) return entry.error();
   return std::unique_ptr<Handle>(std::make_unique<HandleCore>(*this, **entry, read_only || (*entry)->is_snapshot()));
 }
+
+std::unique_ptr<Outpost> EngineCore::outpost(Reactor& core) { return std::make_unique<OutpostCore>(*this, core); }
 
 HandleCore::HandleCore(EngineCore& engine, Entry& entry, bool read_only)
     : engine_(engine),

@@ -30,6 +30,7 @@ class EngineCore final : public Engine, public PoolClient {
   // --- Engine
   Task<Status> close() override;
   Result<std::unique_ptr<Handle>> open_handle(std::string_view name, bool read_only) override;
+  std::unique_ptr<Outpost> outpost(Reactor& core) override;
   Task<Result<EntryInfo>> volume_create(std::string name, u64 size, Labels labels) override;
   Task<Status> volume_resize(std::string name, u64 size, bool force) override;
   Task<Status> rename(std::string from, std::string to) override;
@@ -81,6 +82,7 @@ class EngineCore final : public Engine, public PoolClient {
 
  private:
   friend class HandleCore;
+  friend class OutpostCore;
   /// Counts one request or command for close() to wait for.
   class UnderWay {
    public:
@@ -162,18 +164,21 @@ class HandleCore final : public Handle {
   bool read_only() const override { return read_only_; }
   std::string name() const override;
   Task<Status> read(u64 offset, MutBytes into) override;
-  Task<Status> write(u64 offset, Bytes from, bool fua) override;
+  Task<Status> write(u64 offset, Bytes from, bool fua) override { return write_summed(offset, from, fua, nullptr); }
+  /// `crcs`: of whole blocks, where another core has made them; they stay until it returns.
+  Task<Status> write_summed(u64 offset, Bytes from, bool fua, const u32* crcs);
   Task<Status> zero(u64 offset, u64 length, bool fua) override;
   Task<Status> discard(u64 offset, u64 length, bool fua) override;
   Task<Status> flush() override;
   Task<Result<std::vector<Extent>>> extents(u64 offset, u64 length, u64 count_max) override;
 
  private:
+  friend class OutpostCore;
   Status check(u64 offset, u64 length, bool change) const;
   Task<Status> lock(u64 first_block, u64 end_block, bool alone, RangeLocks::Held& held);
   Task<void> read_part(u64 offset, MutBytes into, Status& status);
-  Task<Status> write_part(u64 offset, Bytes from);
-  Task<void> write_parallel(u64 offset, Bytes from, Status& failed);
+  Task<Status> write_part(u64 offset, Bytes from, const u32* crcs = nullptr);
+  Task<void> write_parallel(u64 offset, Bytes from, const u32* crcs, Status& failed);
   Task<Status> read_blocks(u64 first_block, std::span<std::byte* const> into);
   Task<Status> zero_blocks(u64 first, u64 end);
   Task<Status> zero_range(u64 offset, u64 length, bool edges);

@@ -1,6 +1,6 @@
 // engine.h: one open pool with its volumes and snapshots; what faces, control and tests call.
 //
-// Holds:  1. Every call is made on the engine's runtime (its home core); others use Runtime::post_remote.
+// Holds:  1. Every call is made on the engine's runtime (its home core); others use `on` (remote.h) or an outpost.
 //         2. A command that returned ok is durable, all of it; one that failed changed nothing.
 //         3. Names in calls are `volume` or `volume@snapshot`; they are checked here, whoever asks.
 // Fails:  as each call says; `read_only` for any change once the pool latched, `stopping` after close() began.
@@ -146,6 +146,9 @@ struct EngineOptions {
   std::optional<Uuid> uuid{};  // of a new pool; of one that is there, what it must be
 };
 
+class Outpost;
+class Reactor;
+
 class Engine {
  public:
   /// Opens the pool on `device`, replays what the last checkpoint lacks, starts background work.
@@ -157,6 +160,8 @@ class Engine {
 
   // --- opening
   virtual Result<std::unique_ptr<Handle>> open_handle(std::string_view name, bool read_only) = 0;
+  /// For reads and writes from another core (outpost.h). From any thread; it must end before the engine closes.
+  virtual std::unique_ptr<Outpost> outpost(Reactor& core) = 0;
 
   // --- commands: durable when they return
   virtual Task<Result<EntryInfo>> volume_create(std::string name, u64 size, Labels labels) = 0;

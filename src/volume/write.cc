@@ -20,20 +20,21 @@ constexpr u64 zero_blocks_max = cut_leaves_min * leaf_blocks;
 
 }  // namespace
 
-Task<Status> HandleCore::write(u64 offset, Bytes from, bool fua) {
+Task<Status> HandleCore::write_summed(u64 offset, Bytes from, bool fua, const u32* crcs) {
   const EngineCore::UnderWay under_way(engine_);
   Status status = check(offset, from.size(), true);
   if (!status) co_return status;
   ++engine_.counted_.writes;
   engine_.counted_.write_bytes += from.size();
   if (from.size() <= part_bytes) {
-    if (!from.empty()) status = co_await write_part(offset, from);
+    if (!from.empty()) status = co_await write_part(offset, from, crcs);
   } else {
     while (!from.empty() && status) {
       Gate gate(engine_.runtime_);
       for (u64 i = 0; i < parts_at_once && !from.empty(); ++i) {
         const u64 size = std::min<u64>(from.size(), part_bytes - offset % block_size);
-        gate.spawn(write_parallel(offset, from.first(size), status));
+        gate.spawn(write_parallel(offset, from.first(size), crcs, status));
+        if (crcs != nullptr) crcs += size / block_size;
         offset += size;
         from = from.subspan(size);
       }
@@ -45,20 +46,26 @@ Task<Status> HandleCore::write(u64 offset, Bytes from, bool fua) {
 }
 
 /// One of several parts at once: what fails is kept, whatever the others come to.
-Task<void> HandleCore::write_parallel(u64 offset, Bytes from, Status& failed) {
-  Status status = co_await write_part(offset, from);
+Task<void> HandleCore::write_parallel(u64 offset, Bytes from, const u32* crcs, Status& failed) {
+  Status status = co_await write_part(offset, from, crcs);
   if (!status || planted(Plant::part_error_hidden)) failed = status;
 }
 
-Task<Status> HandleCore::write_part(u64 offset, Bytes from) {
+Task<Status> HandleCore::write_part(u64 offset, Bytes from, const u32* crcs) {
   const u64 first = offset / block_size;
   const u64 end = div_up(offset + from.size(), block_size);
   const u64 skip = offset % block_size;
   const u64 rest = end * block_size - (offset + from.size());
   const bool whole = skip == 0 && rest == 0;
   RangeLocks::Held held;
-  Status status = co_await lock(first, end, !whole && !planted(Plant::partial_race), held);
-  if (!status) co_return status;
+  Status status;
+  const bool alone = !whole && !planted(Plant::partial_race);
+  if (auto got = locks_->try_acquire({first, end, alone})) {
+    held = *got;
+  } else {
+    status = co_await lock(first, end, alone, held);
+    if (!status) co_return status;
+  }
   const bool direct = whole && is_aligned(from.data());
   AlignedBuffer staging(direct ? 0 : (end - first) * block_size);
   if (!direct) {
@@ -72,7 +79,9 @@ Task<Status> HandleCore::write_part(u64 offset, Bytes from) {
     }
     std::memcpy(staging.data() + skip, from.data(), from.size());
   }
-  if (status) status = co_await engine_.pool_.write(root_, first, direct ? from.data() : staging.data(), end - first);
+  if (status) {
+    status = co_await engine_.pool_.write(root_, first, direct ? from.data() : staging.data(), end - first, crcs);
+  }
   locks_->release(held);
   co_return status;
 }

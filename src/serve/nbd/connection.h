@@ -1,5 +1,7 @@
 // connection.h: one client, from its first byte to its last.
 //
+// Once it has agreed on a volume it goes on at the worker of that volume, as a new Connection with the same socket.
+//
 // negotiate.cc  what it wants          receive.cc  its requests, many at a time
 // requests.cc   what each one does     send.cc     the replies of a turn, sent together
 //
@@ -31,6 +33,8 @@ struct Served {
 class Connection {
  public:
   Connection(Worker& worker, int fd);
+  /// One that another worker negotiated.
+  Connection(Worker& worker, Agreed agreed);
   ~Connection();
 
   Task<void> run();
@@ -54,6 +58,9 @@ class Connection {
     u64 own = 0;
     u64 shared = 0;
   };
+
+  Task<void> serve();
+  Task<bool> move_to(Worker& worker);
 
   // negotiate.cc
   enum class Next : u8 { option, transmission, end };
@@ -113,6 +120,7 @@ class Connection {
   bool read_only_ = false;
   bool has_context_ = false;
   std::string context_name_;
+  u64 id_ = 0;
   std::unique_ptr<Handle> handle_;
   Message message_;
 

@@ -127,6 +127,7 @@ u16 Connection::export_flags(bool read_only) const {
 }
 
 void Connection::adopt(Export found) {
+  id_ = found.id;
   handle_ = std::move(found.handle);
   read_only_ = found.read_only;
 }

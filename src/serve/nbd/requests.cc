@@ -49,7 +49,7 @@ void Connection::one_done() {
   if (--under_way_ == 0) idle_.notify_all();
 }
 
-/// A call of the engine, from whatever core this connection is on. The calls of a turn travel together.
+/// A call of the engine that moves no payload, from whatever core this connection is on.
 template <class Make>
 auto Connection::at_home(Make make) {
   return on(worker_.home(), core_, make);
@@ -62,8 +62,7 @@ Served Connection::serve_read(Request request, Charge charge) {
   if (worker_.is_home()) {
     status = co_await handle_->read(request.offset, into);
   } else {
-    const auto call = [&] { return handle_->read(request.offset, into); };
-    status = co_await at_home(call);
+    status = co_await worker_.outpost().read(*handle_, request.offset, into);
   }
   if (status) {
     answer_read(request, std::move(data), charge);
@@ -81,8 +80,7 @@ Served Connection::serve_write(Request request, Buffer data, Charge charge) {
   if (worker_.is_home()) {
     status = co_await handle_->write(request.offset, from, fua);
   } else {
-    const auto call = [&] { return handle_->write(request.offset, from, fua); };
-    status = co_await at_home(call);
+    status = co_await worker_.outpost().write(*handle_, request.offset, from, fua);
   }
   data.reset();
   answer(request, status, charge);

@@ -37,6 +37,7 @@ Result<std::unique_ptr<Server>> Server::listen(Engine& engine, Reactor& home, st
   for (Reactor* core : cores) {
     server->workers_.push_back(std::make_unique<Worker>(engine, home, *core, each, server->count_));
   }
+  for (const auto& worker : server->workers_) worker->join(server->workers_);
   home.post_remote([&accepting = *server] {
     for (const Listener& listener : accepting.listeners_) accepting.accepting_.spawn(accepting.accept(listener.fd()));
   });

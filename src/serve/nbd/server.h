@@ -4,7 +4,8 @@
 //
 // Holds:  1. Engine calls are made on the engine's core alone; receiving, sending and parsing happen on the connection's.
 //         2. What one client does (garbage, silence, too much) costs the others nothing but its bounded share of memory.
-//         3. A flush on one connection covers what was acknowledged on any other.
+//         3. A volume lives on one of the cores, by its number, and its clients are served there.
+//         4. A flush on one connection covers what was acknowledged on any other.
 // Caller: `listen` before the reactors run or on `home`; `close` on `home`; the rest from any thread.
 // Fails:  listen: invalid (an address, or a path too long for a socket), busy (another server is there), io.
 #pragma once
@@ -32,8 +33,8 @@ struct ServerOptions {
 
 class Server {
  public:
-  /// Binds at once. Engine calls are made on `home` (the engine's reactor); connections are spread over `cores` (which
-  /// includes home).
+  /// Binds at once. Engine calls are made on `home` (the engine's reactor); volumes, and so their
+  /// connections, are spread over `cores` (which includes home).
   static Result<std::unique_ptr<Server>> listen(Engine& engine, Reactor& home, std::vector<Reactor*> cores,
                                                 ServerOptions options);
   /// After `close`, or when the reactors run no more.

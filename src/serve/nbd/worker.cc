@@ -23,6 +23,7 @@ Worker::Worker(Engine& engine, Reactor& home, Reactor& core, Limits limits, std:
       core_(core),
       limits_(limits),
       count_(connections),
+      outpost_(is_home() ? nullptr : engine.outpost(core)),
       inbox_(inbox_bytes),
       shared_left_(limits.shared_bytes),
       watch_(core),
@@ -36,11 +37,22 @@ void Worker::serve(int fd) {
     count_.fetch_sub(1);
     return;
   }
+  begin(std::make_unique<Connection>(*this, fd));
+}
+
+Task<Status> Worker::take_over(Agreed& agreed) {
+  if (closing_) co_return Error{Code::stopping, "the server is stopping"};
+  count_.fetch_add(1);
+  begin(std::make_unique<Connection>(*this, std::move(agreed)));
+  co_return Status{};
+}
+
+void Worker::begin(std::unique_ptr<Connection> connection) {
   if (!watching_) {
     watching_ = true;
     gate_.spawn(watch());
   }
-  gate_.spawn(run(std::make_unique<Connection>(*this, fd)));
+  gate_.spawn(run(std::move(connection)));
   watch_wanted();
 }
 
@@ -60,6 +72,9 @@ Task<void> Worker::close() {
   for (Connection* connection : connections_) connection->end();
   watch_wanted();
   co_await gate_.close();
+  if (!outpost_) co_return;
+  const Status closed = co_await outpost_->close();
+  static_cast<void>(closed);
 }
 
 // --- time limits ----------------------------------------------------------------------------------------------------
@@ -127,6 +142,7 @@ Task<Result<Export>> Worker::find_export(std::string name, bool open) {
   if (!info) co_return info.error();
   if (info->deleted) co_return Error{Code::not_found, fmt::format("{} was deleted; only snapshots of it are left", name)};
   Export found;
+  found.id = info->id;
   found.name = name;
   found.size = info->size;
   found.read_only = info->is_snapshot || !engine_.status().writable;

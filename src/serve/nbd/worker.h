@@ -3,18 +3,21 @@
 // Holds:  1. The inbox belongs to whoever runs; nobody keeps anything in it over a suspension.
 //         2. Of connections that wait for shared memory the first gets it first, so that large requests are not starved.
 //         3. A client that stands still while it holds what others wait for is hung up on.
+//         4. A client is served where its volume lives: one core for a volume, for as long as the daemon runs.
 // Caller: the worker's own core; `find_export` runs on the engine's.
 #pragma once
 
 #include <atomic>
 #include <list>
 #include <memory>
+#include <vector>
 
 #include "runtime/reactor.h"
 #include "runtime/sync.h"
 #include "serve/nbd/buffer_pool.h"
 #include "serve/nbd/limits.h"
 #include "volume/engine.h"
+#include "volume/outpost.h"
 
 namespace brindle::nbd {
 
@@ -22,11 +25,23 @@ class Connection;
 
 /// What a name stands for, as a client is told.
 struct Export {
+  u64 id = 0;  // of the volume or snapshot
   std::string name;
   u64 size = 0;
   bool read_only = false;
   std::string description;
   std::unique_ptr<Handle> handle;  // where it was asked for; lives and dies on the engine's core
+};
+
+/// What a client and the server have agreed on, once it has its volume.
+struct Agreed {
+  int fd = -1;
+  bool no_zeroes = false;
+  bool structured = false;
+  bool read_only = false;
+  bool has_context = false;
+  u64 id = 0;
+  std::unique_ptr<Handle> handle;
 };
 
 class Worker {
@@ -36,6 +51,11 @@ class Worker {
 
   /// Takes a client over. From the reactor's thread.
   void serve(int fd);
+  /// Takes a client over from another worker, or leaves all as it is. From the reactor's thread. Fails: stopping.
+  Task<Status> take_over(Agreed& agreed);
+  /// Whose the clients of a volume are, of all workers, which do not change any more.
+  Worker& place(u64 id) const { return *(*workers_)[id % workers_->size()]; }
+  void join(const std::vector<std::unique_ptr<Worker>>& workers) { workers_ = &workers; }
   /// Lets requests under way finish and closes every connection; after Limits::close_ns it hangs up.
   Task<void> close();
 
@@ -46,6 +66,8 @@ class Worker {
   const Limits& limits() const { return limits_; }
   BufferPool& buffers() { return buffers_; }
   MutBytes inbox() { return inbox_.span(); }
+  /// How this core reads and writes; it is not there at home, where the handle does it.
+  Outpost& outpost() { return *outpost_; }
 
   /// On the engine's core. An empty name is the only volume, where there is one only.
   Task<Result<Export>> find_export(std::string name, bool open);
@@ -61,6 +83,7 @@ class Worker {
   void watch_wanted() { watch_.notify_all(); }
 
  private:
+  void begin(std::unique_ptr<Connection> connection);
   Task<void> run(std::unique_ptr<Connection> connection);
   Task<void> watch();
   bool needs_watching() const;
@@ -70,6 +93,8 @@ class Worker {
   Reactor& core_;
   Limits limits_;
   std::atomic<u64>& count_;
+  std::unique_ptr<Outpost> outpost_;
+  const std::vector<std::unique_ptr<Worker>>* workers_ = nullptr;
   AlignedBuffer inbox_;
   BufferPool buffers_;
   std::list<Connection*> connections_;
