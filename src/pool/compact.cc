@@ -71,6 +71,7 @@ std::vector<u64> Pool::victims() const {
 
 Task<bool> Pool::compact() {
   co_await compacting_.acquire();
+  const u64 began_ns = runtime_.now_ns();
   // What is chosen now stays: a segment that dies meanwhile is not forgotten, and a chunk that becomes empty is not given to the
   // log, which would then be copied from under its writer.
   const ReadGuard guard(space_);
@@ -96,6 +97,7 @@ Task<bool> Pool::compact() {
       space_.close_chunk(chunk);
     }
     counters_.compacted_bytes += to.bytes_written();
+    counters_.compaction_ns += runtime_.now_ns() - began_ns;
   }
   compacting_.release();
   co_return moved;
@@ -191,6 +193,7 @@ Task<Status> Pool::evacuate_segment(Segment& segment, u64 chunk, ChunkWriter& to
         const u64 size = round_up(*from + run * slot_bytes, block_size) - begin;
         runs.push_back({slot, run, begin, *from - begin, buffer.span().subspan(buffered, size), {}});
         buffered += size;
+        counters_.compaction_read_bytes += size;
         slot += run;
       }
       // What dies while it is read is copied as well: it is there, and nobody points at it.

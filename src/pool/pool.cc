@@ -153,6 +153,14 @@ Task<Status> Pool::read_blocks(std::span<BlockRead> blocks) {
 
 // --- the account ----------------------------------------------------------------------------------------------------
 
+PoolCounters Pool::counters() const {
+  PoolCounters counters = counters_;
+  if (log_) counters.log_bytes_written = log_->device_bytes();
+  if (page_writer_) counters.page_bytes_written = page_writer_->bytes_written();
+  if (table_writer_) counters.table_bytes_written = table_writer_->bytes_written();
+  return counters;
+}
+
 u64 Pool::size() const { return space_.capacity_chunks() * space_.chunk_size(); }
 
 u64 Pool::used() const {

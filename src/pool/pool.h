@@ -82,7 +82,10 @@ struct PoolOptions {
 struct PoolCounters {
   u64 checkpoints = 0;
   u64 compacted_chunks = 0;
-  u64 compacted_bytes = 0;
+  u64 compacted_bytes = 0;       // written by it
+  u64 compaction_read_bytes = 0;
+  u64 compaction_ns = 0;         // spent in it, beside the log
+  u64 room_wait_ns = 0;          // that the log waited for an empty chunk
   u64 page_bytes_written = 0;
   u64 table_bytes_written = 0;
   u64 log_bytes_written = 0;
@@ -139,7 +142,7 @@ class Pool {
   u64 free() const;
   u64 reclaiming() const { return space_.pending_bytes(); }
   const Uuid& uuid() const { return superblock_.uuid; }
-  const PoolCounters& counters() const { return counters_; }
+  PoolCounters counters() const;
   /// Number of the last applied batch.
   u64 applied() const { return log_ ? log_->applied() : 0; }
   const std::optional<Error>& latched() const { return latched_; }

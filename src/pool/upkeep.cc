@@ -153,7 +153,9 @@ Task<Result<u64>> Pool::chunk_for_log(bool urgent) {
       // The host has no more: what is there must do.
     }
     if (urgent) co_return Error{Code::no_space, "no empty chunk is left"};
+    const u64 began_ns = runtime_.now_ns();
     const bool won = co_await make_room();
+    counters_.room_wait_ns += runtime_.now_ns() - began_ns;
     if (!won) co_return Error{Code::no_space, "the pool is full"};
   }
 }
