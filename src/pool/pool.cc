@@ -17,6 +17,7 @@ namespace {
 // part of the whole so that compaction finds enough that is dead.
 constexpr u64 reserve_chunks = 10;
 constexpr u64 reserve_part = 32;
+constexpr u64 reserve_more_max = 16;  // so many chunks at most once more that part: a small pool has less to find
 // Tables are counted in units of this, so that their ups and downs by a few bytes do not show in `used`.
 constexpr u64 table_unit = 64 * KiB;
 // A read that spans several places on the device asks for this many at a time.
@@ -171,7 +172,8 @@ u64 Pool::used() const {
 
 u64 Pool::reserve_bytes() const {
   if (planted(Plant::no_reserve)) return 0;
-  return (reserve_chunks + space_.capacity_chunks() / reserve_part) * space_.chunk_size();
+  const u64 part = space_.capacity_chunks() / reserve_part;
+  return (reserve_chunks + part + std::min(part, reserve_more_max)) * space_.chunk_size();
 }
 
 u64 Pool::free() const {
