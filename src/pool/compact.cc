@@ -22,7 +22,7 @@ constexpr size_t victims_max = 48;
 constexpr u64 wanted_gain = 4;       // chunks
 constexpr u64 copy_max = 256 * KiB;  // as much as a writer stages
 // A request costs the device as much as some more blocks in one: gaps up to this are read as well.
-constexpr u64 gap_max = 4;   // blocks
+constexpr u64 gap_max = 4;    // blocks
 constexpr u64 read_max = 64;  // blocks in one request
 // What lives in a mostly dead chunk lies in single blocks. Read one after the other they would take longer than the log takes to
 // fill what they make room for; and too many at once would keep everybody else from the device.
@@ -100,8 +100,8 @@ Task<bool> Pool::compact() {
   if (!chosen.empty()) {
     if (!target_) {
       target_ = std::make_unique<ChunkWriter>(
-          device_, space_, SpaceLevel::compaction, ChunkUse::target, [this](u64 chunk) { targets_left_.push_back(chunk); },
-          [this] { return fill_one(); });
+          device_, space_, SpaceLevel::compaction, ChunkUse::target,
+          [this](u64 chunk) { targets_left_.push_back(chunk); }, [this] { return fill_one(); });
     }
     const u64 written = target_->bytes_written();
     std::array<Source, 2> sources;
@@ -157,7 +157,7 @@ Task<bool> Pool::compact_idle() {
     ++chunks;
   }
   bool moved = false;
-  // Less than a chunk would only be carried from one to the other.
+  // Less would only be carried from one chunk to the other.
   if (dead >= 2 * space_.chunk_size() && dead * 2 >= chunks * space_.chunk_size()) moved = co_await compact();
   if (!moved) {
     co_await compacting_.acquire();
@@ -170,7 +170,8 @@ Task<bool> Pool::compact_idle() {
   co_return status.ok();
 }
 
-Task<void> Pool::read_range(Source& source, const std::vector<u64>& wanted, u64 from, u64 to, Semaphore& under_way, u64 permits) {
+Task<void> Pool::read_range(Source& source, const std::vector<u64>& wanted, u64 from, u64 to, Semaphore& under_way,
+                            u64 permits) {
   const u64 chunk_offset = space_.chunk_offset(source.chunk);
   MutBytes into = source.bytes.span().subspan(from * block_size, (to - from) * block_size);
   counters_.compaction_read_bytes += into.size();

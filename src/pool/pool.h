@@ -82,10 +82,10 @@ struct PoolOptions {
 struct PoolCounters {
   u64 checkpoints = 0;
   u64 compacted_chunks = 0;
-  u64 compacted_bytes = 0;       // written by it
+  u64 compacted_bytes = 0;  // written by it
   u64 compaction_read_bytes = 0;
-  u64 compaction_ns = 0;         // spent in it, beside the log
-  u64 room_wait_ns = 0;          // that the log waited for an empty chunk
+  u64 compaction_ns = 0;  // spent in it, beside the log
+  u64 room_wait_ns = 0;   // that the log waited for an empty chunk
   u64 page_bytes_written = 0;
   u64 table_bytes_written = 0;
   u64 log_bytes_written = 0;
@@ -188,7 +188,8 @@ class Pool {
   struct Source;
   struct Move;
   Task<void> read_source(Source& source);
-  Task<void> read_range(Source& source, const std::vector<u64>& wanted, u64 from, u64 to, Semaphore& under_way, u64 permits);
+  Task<void> read_range(Source& source, const std::vector<u64>& wanted, u64 from, u64 to, Semaphore& under_way,
+                        u64 permits);
   Task<Status> evacuate(Source& source);
   Task<Status> copy_segment(Segment& segment, Source& source, std::vector<Move>& moves);
   void settle_targets();

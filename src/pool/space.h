@@ -150,7 +150,7 @@ class Space {
   u64 capacity_ = 0;
   std::vector<ChunkUse> uses_;                  // by chunk; as long as the device
   std::vector<std::vector<Segment*>> residents_;  // each once, however many pieces it has there
-  std::vector<u64> segment_live_;               // bytes that live in segments, by chunk
+  std::vector<u64> segment_live_;                 // bytes that live in segments, by chunk
   std::vector<u64> table_live_;                 // bytes of live tables, by chunk
   std::vector<u64> punched_;
   std::set<u64> free_written_;

@@ -25,9 +25,9 @@ constexpr u64 rest_times = 200;
 // What is kept empty is missing where victims are to die: a little more of it, and they are copied twice as full.
 constexpr u64 low_water_min = kept_from_writes + 2;
 constexpr u64 low_water_max = 32;
-constexpr u64 low_water_part = 64;              // of all chunks
-constexpr u64 stale_chunks = 4;                 // so much died since the last checkpoint that another is worth it
-constexpr int compaction_rounds = 64;           // before it is said that nothing can be won: the least that one wins is so small
+constexpr u64 low_water_part = 64;     // of all chunks
+constexpr u64 stale_chunks = 4;        // so much died since the last checkpoint that another is worth it
+constexpr int compaction_rounds = 64;  // before it is said that nothing can be won: the least that one wins is so small
 constexpr u64 filled_ahead = kept_from_writes + 6;  // chunks ready: the reserve, and some for the log
 constexpr u64 filled_kept = filled_ahead;           // never given back to the host
 
