@@ -31,10 +31,11 @@ inline constexpr u64 segment_number_max = (u64{1} << 40) - 1;
 inline constexpr u64 chunk_size_min = 512 * KiB;
 inline constexpr u64 chunk_size_max = 8 * MiB;  // 65,536 page slots, as many as a name can tell apart
 
-/// The chunk size of a new pool: small pools want many chunks, large ones few.
+/// The chunk size of a new pool: small pools want many chunks, large ones few. A dozen chunks are always kept empty or open, and
+/// what they take of a small pool is missing where its blocks are to die: with twice as many chunks it is half as much.
 constexpr u64 chunk_size_for(u64 pool_size) {
   u64 size = chunk_size_min;
-  while (size < chunk_size_max && pool_size / size > 256) size *= 2;
+  while (size < chunk_size_max && pool_size / size > 512) size *= 2;
   return size;
 }
 

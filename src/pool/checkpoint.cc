@@ -62,8 +62,6 @@ Task<Status> Pool::write_checkpoint(u64 number, LogPosition log_from) {
   space_.durable();
   client_.checkpoint_done(true);
   ++counters_.checkpoints;
-  counters_.page_bytes_written = page_writer_->bytes_written();
-  counters_.table_bytes_written = table_writer_->bytes_written();
   co_return Status{};
 }
 

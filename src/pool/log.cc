@@ -306,6 +306,7 @@ Task<void> Log::write_summary(u64 segment, u64 end, std::vector<std::byte> bytes
   AlignedBuffer buffer(bytes.size());
   std::memcpy(buffer.data(), bytes.data(), bytes.size());
   const Bytes from = buffer.span();
+  device_bytes_ += from.size();
   static_cast<void>(co_await device_.write(end - bytes.size(), from));  // the batches say the same
   space_.close_segment(segment);
 }
@@ -379,6 +380,7 @@ Task<void> Log::write_batch(Batch* batch) {
 
   std::vector<iovec> pieces{{records.data(), records.size()}};
   for (const Bytes block : batch->blocks) pieces.push_back({const_cast<std::byte*>(block.data()), block.size()});
+  device_bytes_ += records.size() + batch->data_blocks * block_size;
   const u64 offset = batch->at.base + (u64{batch->at.slot} - (with_header ? 1 : 0)) * block_size;
   Status status = co_await device_.write(offset, pieces);
   if (!status && !latched_) status = co_await device_.write(offset, pieces);  // a passing error costs only time

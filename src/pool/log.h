@@ -98,6 +98,8 @@ class Log {
   u64 replay_bytes() const { return record_bytes_ - record_bytes_dropped_; }
   /// Bytes written since the last seal.
   u64 bytes_since_seal() const { return written_bytes_ - sealed_bytes_; }
+  /// Bytes that went to the device since the start: data, records, headers and summaries.
+  u64 device_bytes() const { return device_bytes_; }
   /// Data blocks that have joined and are not applied yet.
   u64 blocks_under_way() const { return blocks_under_way_; }
   u64 batches() const { return next_number_; }
@@ -194,6 +196,7 @@ class Log {
   u64 record_bytes_ = 0, record_bytes_dropped_ = 0, record_bytes_sealed_ = 0;
   u64 written_bytes_ = 0, sealed_bytes_ = 0;
   u64 blocks_under_way_ = 0;
+  u64 device_bytes_ = 0;
 
   std::optional<Error> latched_;
   bool closing_ = false;

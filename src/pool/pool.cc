@@ -17,6 +17,7 @@ namespace {
 // part of the whole so that compaction finds enough that is dead.
 constexpr u64 reserve_chunks = 10;
 constexpr u64 reserve_part = 32;
+constexpr u64 reserve_more_max = 16;  // so many chunks at most once more that part: a small pool has less to find
 // Tables are counted in units of this, so that their ups and downs by a few bytes do not show in `used`.
 constexpr u64 table_unit = 64 * KiB;
 
@@ -109,6 +110,14 @@ Task<Status> Pool::read_blocks(std::span<BlockRead> blocks) {
 
 // --- the account ----------------------------------------------------------------------------------------------------
 
+PoolCounters Pool::counters() const {
+  PoolCounters counters = counters_;
+  if (log_) counters.log_bytes_written = log_->device_bytes();
+  if (page_writer_) counters.page_bytes_written = page_writer_->bytes_written();
+  if (table_writer_) counters.table_bytes_written = table_writer_->bytes_written();
+  return counters;
+}
+
 u64 Pool::size() const { return space_.capacity_chunks() * space_.chunk_size(); }
 
 u64 Pool::used() const {
@@ -119,7 +128,8 @@ u64 Pool::used() const {
 
 u64 Pool::reserve_bytes() const {
   if (planted(Plant::no_reserve)) return 0;
-  return (reserve_chunks + space_.capacity_chunks() / reserve_part) * space_.chunk_size();
+  const u64 part = space_.capacity_chunks() / reserve_part;
+  return (reserve_chunks + part + std::min(part, reserve_more_max)) * space_.chunk_size();
 }
 
 u64 Pool::free() const {

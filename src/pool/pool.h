@@ -83,7 +83,10 @@ struct PoolOptions {
 struct PoolCounters {
   u64 checkpoints = 0;
   u64 compacted_chunks = 0;
-  u64 compacted_bytes = 0;
+  u64 compacted_bytes = 0;  // written by it
+  u64 compaction_read_bytes = 0;
+  u64 compaction_ns = 0;  // spent in it, beside the log
+  u64 room_wait_ns = 0;   // that the log waited for an empty chunk
   u64 page_bytes_written = 0;
   u64 table_bytes_written = 0;
   u64 log_bytes_written = 0;
@@ -135,7 +138,7 @@ class Pool {
   u64 free() const;
   u64 reclaiming() const { return space_.pending_bytes(); }
   const Uuid& uuid() const { return superblock_.uuid; }
-  const PoolCounters& counters() const { return counters_; }
+  PoolCounters counters() const;
   /// Number of the last applied batch.
   u64 applied() const { return log_ ? log_->applied() : 0; }
   const std::optional<Error>& latched() const { return latched_; }
@@ -177,11 +180,15 @@ class Pool {
   /// Returns whether another round may win something.
   Task<bool> compact_idle();
   std::vector<u64> victims() const;
-  struct Run;
-  Task<void> read_run(Run& run);
-  Task<Status> read_runs(std::span<Run> runs);
-  Task<Status> evacuate(u64 chunk, ChunkWriter& to);
-  Task<Status> evacuate_segment(Segment& segment, u64 chunk, ChunkWriter& to);
+  u64 gain_min() const;
+  struct Source;
+  struct Move;
+  Task<void> read_source(Source& source);
+  Task<void> read_range(Source& source, const std::vector<u64>& wanted, u64 from, u64 to, Semaphore& under_way,
+                        u64 permits);
+  Task<Status> evacuate(Source& source);
+  Task<Status> copy_segment(Segment& segment, Source& source, std::vector<Move>& moves);
+  void settle_targets();
   // upkeep.cc
   Task<Result<u64>> chunk_for_log(bool urgent);
   Task<Status> fill_one();
@@ -207,6 +214,8 @@ class Pool {
   std::unique_ptr<Log> log_;
   std::unique_ptr<ChunkWriter> page_writer_;
   std::unique_ptr<ChunkWriter> table_writer_;
+  std::unique_ptr<ChunkWriter> target_;  // of compaction
+  std::vector<u64> targets_left_;        // held until all that was copied into them is pointed at
   u64 page_segment_ = 0;  // the open one
   u64 page_base_ = 0;     // byte address of its slot 0
   Superblock superblock_;

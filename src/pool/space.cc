@@ -58,6 +58,7 @@ void Space::load_chunks(u64 made, const std::vector<u64>& punched) {
   for (u64 chunk = uses_.size(); chunk < made; ++chunk) {
     uses_.push_back(ChunkUse::free);
     residents_.emplace_back();
+    segment_live_.push_back(0);
     table_live_.push_back(0);
     (bit(punched_, chunk) ? free_punched_ : free_written_).insert(chunk);
   }
@@ -127,6 +128,33 @@ void Space::settle_chunk(u64 chunk) {
 
 // --- segments -------------------------------------------------------------------------------------------------------
 
+/// The segment is found in the chunks of its pieces from now on, and what lives in it counts there.
+void Space::settle_in(Segment& segment) {
+  const SegmentRecord& record = segment.record;
+  const u64 slots = segment_slots(record.kind, chunk_size_);
+  for (size_t i = 0; i < record.pieces.size(); ++i) {
+    const u64 chunk = record.pieces[i].offset / chunk_size_;
+    auto& residents = residents_[chunk];
+    if (std::find(residents.begin(), residents.end(), &segment) == residents.end()) residents.push_back(&segment);
+    if (record.live.empty()) continue;
+    const u64 end = i + 1 < record.pieces.size() ? record.pieces[i + 1].first_slot : slots;
+    segment_live_[chunk] += count_bits(record.live, record.pieces[i].first_slot, end) * slot_size(record.kind);
+  }
+}
+
+/// The reverse.
+void Space::leave_chunks(Segment& segment) {
+  const SegmentRecord& record = segment.record;
+  const u64 slots = segment_slots(record.kind, chunk_size_);
+  for (size_t i = 0; i < record.pieces.size(); ++i) {
+    const u64 chunk = record.pieces[i].offset / chunk_size_;
+    std::erase(residents_[chunk], &segment);
+    if (record.live.empty()) continue;
+    const u64 end = i + 1 < record.pieces.size() ? record.pieces[i + 1].first_slot : slots;
+    segment_live_[chunk] -= count_bits(record.live, record.pieces[i].first_slot, end) * slot_size(record.kind);
+  }
+}
+
 Segment& Space::add_segment(SegmentRecord record, bool open) {
   const u64 number = record.number;
   auto segment = std::make_unique<Segment>();
@@ -137,9 +165,7 @@ Segment& Space::add_segment(SegmentRecord record, bool open) {
   if (!segment->record.live.empty()) {
     segment->live_count = static_cast<u32>(count_bits(segment->record.live, 0, slots));
   }
-  for (const SegmentPiece& piece : segment->record.pieces) {
-    residents_[piece.offset / chunk_size_].push_back(segment.get());
-  }
+  settle_in(*segment);
   if (!open && segment->live_count == 0) closed_.insert(number);
   by_bucket_[number / segments_a_bucket].insert(number);
   dirty(*segment);
@@ -184,33 +210,17 @@ std::optional<u64> Space::locate(SlotName name, u64* run) {
 }
 
 void Space::moved(Segment& segment, std::vector<SegmentPiece> pieces, std::vector<u64> present) {
-  const std::vector<SegmentPiece> before = std::move(segment.record.pieces);
-  for (const SegmentPiece& piece : before) std::erase(residents_[piece.offset / chunk_size_], &segment);
-  segment.record.pieces = std::move(pieces);
+  leave_chunks(segment);
+  const std::vector<SegmentPiece> before = std::exchange(segment.record.pieces, std::move(pieces));
   segment.record.present = std::move(present);
   segment.record.packed = true;
   segment.ranks = ranks_of(segment.record.present);
-  for (const SegmentPiece& piece : segment.record.pieces) residents_[piece.offset / chunk_size_].push_back(&segment);
+  settle_in(segment);
   dirty(segment);
   for (const SegmentPiece& piece : before) settle_chunk(piece.offset / chunk_size_);
   if (planted(Plant::source_freed)) {
     for (u64 chunk : std::exchange(emptied_, {})) give_back(chunk);
   }
-}
-
-u64 Space::live_bytes(u64 chunk) const {
-  u64 bytes = table_live_[chunk];
-  for (const Segment* segment : residents_[chunk]) {
-    const SegmentRecord& record = segment->record;
-    if (record.live.empty()) continue;
-    const u64 slots = segment_slots(record.kind, chunk_size_);
-    for (size_t i = 0; i < record.pieces.size(); ++i) {
-      if (record.pieces[i].offset / chunk_size_ != chunk) continue;
-      const u64 end = i + 1 < record.pieces.size() ? record.pieces[i + 1].first_slot : slots;
-      bytes += count_bits(record.live, record.pieces[i].first_slot, end) * slot_size(record.kind);
-    }
-  }
-  return bytes;
 }
 
 // --- liveness -------------------------------------------------------------------------------------------------------
@@ -251,9 +261,14 @@ void Space::set_live(Segment& segment, u32 slot, u64 count, bool live) {
   SegmentRecord& record = segment.record;
   const u64 slots = segment_slots(record.kind, chunk_size_);
   if (record.live.empty()) record.live.resize(div_up(slots, 64));
+  size_t piece = record.pieces.size() - 1;
+  while (piece > 0 && record.pieces[piece].first_slot > slot) --piece;
   for (u64 at = slot; at < slot + count; ++at) {
     CHECK_NOTE(at < slots && bit(record.live, at) != live, live ? "a slot given twice" : "a slot freed twice");
     record.live[at / 64] ^= u64{1} << (at % 64);
+    if (piece + 1 < record.pieces.size() && record.pieces[piece + 1].first_slot == at) ++piece;
+    u64& bytes = segment_live_[record.pieces[piece].offset / chunk_size_];
+    bytes = live ? bytes + slot_size(record.kind) : bytes - slot_size(record.kind);
   }
   segment.live_count += static_cast<u32>(live ? count : -count);
   if (segment.live_count == 0) record.live.clear();
@@ -289,11 +304,8 @@ void Space::seal(u64 number) {
       retiring_.push_back(*at);
       dirty(*segment);
       by_bucket_[*at / segments_a_bucket].erase(*at);
-      for (const SegmentPiece& piece : segment->record.pieces) {
-        const u64 chunk = piece.offset / chunk_size_;
-        std::erase(residents_[chunk], segment);
-        settle_chunk(chunk);
-      }
+      leave_chunks(*segment);
+      for (const SegmentPiece& piece : segment->record.pieces) settle_chunk(piece.offset / chunk_size_);
     }
     at = needed ? std::next(at) : closed_.erase(at);
   }

@@ -96,7 +96,7 @@ class Space {
   /// Segments that have something in `chunk`.
   const std::vector<Segment*>& residents(u64 chunk) const { return residents_[chunk]; }
   /// Bytes in `chunk` that live, by the last seal.
-  u64 live_bytes(u64 chunk) const;
+  u64 live_bytes(u64 chunk) const { return segment_live_[chunk] + table_live_[chunk]; }
 
   // --- liveness
   /// A batch got its place in the segment: from now on the segment stays at least until a seal above the batch, closed
@@ -138,6 +138,8 @@ class Space {
   Status load_bucket(Bytes bytes);
 
  private:
+  void settle_in(Segment& segment);
+  void leave_chunks(Segment& segment);
   void set_live(Segment& segment, u32 slot, u64 count, bool live);
   void dirty(const Segment& segment) { dirty_buckets_.insert(segment.record.number / segments_a_bucket); }
   void settle_chunk(u64 chunk);
@@ -147,7 +149,8 @@ class Space {
   u64 next_segment_ = 1;
   u64 capacity_ = 0;
   std::vector<ChunkUse> uses_;                  // by chunk; as long as the device
-  std::vector<std::vector<Segment*>> residents_;
+  std::vector<std::vector<Segment*>> residents_;  // each once, however many pieces it has there
+  std::vector<u64> segment_live_;                 // bytes that live in segments, by chunk
   std::vector<u64> table_live_;                 // bytes of live tables, by chunk
   std::vector<u64> punched_;
   std::set<u64> free_written_;

@@ -22,10 +22,12 @@ constexpr u64 rest_times_at_first = 2;
 constexpr u64 rest_times = 200;
 // Below so many empty chunks room is made before the log has to wait for it: a log at full speed is to find the room made
 // before it has used them up.
-constexpr u64 low_water_min = 16;
+// What is kept empty is missing where victims are to die: a little more of it, and they are copied twice as full.
+constexpr u64 low_water_min = kept_from_writes + 2;
 constexpr u64 low_water_max = 32;
-constexpr u64 low_water_part = 8;               // of all chunks
-constexpr int compaction_rounds = 8;            // before it is said that nothing can be won
+constexpr u64 low_water_part = 64;     // of all chunks
+constexpr u64 stale_chunks = 4;        // so much died since the last checkpoint that another is worth it
+constexpr int compaction_rounds = 64;  // before it is said that nothing can be won: the least that one wins is so small
 constexpr u64 filled_ahead = kept_from_writes + 6;  // chunks ready: the reserve, and some for the log
 constexpr u64 filled_kept = filled_ahead;           // never given back to the host
 
@@ -153,7 +155,9 @@ Task<Result<u64>> Pool::chunk_for_log(bool urgent) {
       // The host has no more: what is there must do.
     }
     if (urgent) co_return Error{Code::no_space, "no empty chunk is left"};
+    const u64 began_ns = runtime_.now_ns();
     const bool won = co_await make_room();
+    counters_.room_wait_ns += runtime_.now_ns() - began_ns;
     if (!won) co_return Error{Code::no_space, "the pool is full"};
   }
 }
@@ -170,20 +174,21 @@ Task<bool> Pool::make_room() {
 }
 
 Task<bool> Pool::make_room_alone(u64 chunks_before) {
-  if (space_.pending_bytes() > 0 || client_.dirty()) {
+  const auto won = [&] { return space_.free_chunks() > chunks_before; };
+  // The last checkpoint tells well enough what is dead, as long as little died since. Before it is said that nothing can be won
+  // there must have been one.
+  bool fresh = space_.pending_bytes() == 0 && !client_.dirty();
+  for (int round = 0; round < compaction_rounds && !won(); ++round) {
+    const bool stale = space_.pending_bytes() >= stale_chunks * space_.chunk_size();
+    bool moved = false;
+    if (fresh || !stale) moved = co_await compact();
+    if (!moved && fresh) break;
+    // Makes the move durable and lets go of the old chunks.
     const Status status = co_await checkpoint();
     if (!status) co_return false;
+    fresh = true;
   }
-  for (int round = 0; round < compaction_rounds && space_.free_chunks() <= chunks_before; ++round) {
-    const bool moved = co_await compact();
-    if (!moved) break;
-    // The first makes the move durable and lets go of the old chunks, the second (if need be) what that freed.
-    for (int i = 0; i < 2 && space_.free_chunks() <= chunks_before; ++i) {
-      const Status status = co_await checkpoint();
-      if (!status) co_return false;
-    }
-  }
-  co_return space_.free_chunks() > chunks_before;
+  co_return won();
 }
 
 bool Pool::admitted(u64 blocks) const {

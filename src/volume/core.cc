@@ -210,7 +210,7 @@ Task<Result<std::unique_ptr<Engine::Hold>>> EngineCore::hold_checkpoint() {
 }
 
 PoolStatus EngineCore::status() {
-  const PoolCounters& counters = pool_.counters();
+  const PoolCounters counters = pool_.counters();
   PoolStatus status;
   status.path = device_.name();
   status.members = device_.parts();
@@ -236,7 +236,7 @@ PoolStatus EngineCore::status() {
   status.flushes = counted_.flushes;
   status.device_written = counters.log_bytes_written + counters.page_bytes_written + counters.table_bytes_written +
                           counters.compacted_bytes;
-  status.device_read = counters.data_bytes_read + counters.page_bytes_read;
+  status.device_read = counters.data_bytes_read + counters.page_bytes_read + counters.compaction_read_bytes;
   status.log_bytes = pool_.log().bytes_since_seal();
   status.checkpoints = counters.checkpoints;
   status.replayed_batches = counters.replayed_batches;
