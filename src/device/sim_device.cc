@@ -153,17 +153,32 @@ void SimDevice::forget(u64 offset, u64 length) {
   disk_.cached.erase(disk_.cached.lower_bound(first), disk_.cached.lower_bound(end));
 }
 
+bool SimDevice::given(u64 offset, u64 length) const {
+  const u64 end = (offset + length) / block_size;
+  if (end > disk_.given.size()) return false;
+  const auto at = [this](u64 block) { return disk_.given.begin() + static_cast<std::ptrdiff_t>(block); };
+  return std::find(at(offset / block_size), at(end), false) == at(end);
+}
+
+void SimDevice::give(u64 offset, u64 length, bool given) {
+  const u64 end = (offset + length) / block_size;
+  if (disk_.given.size() < end) disk_.given.resize(end);
+  std::fill_n(disk_.given.begin() + static_cast<std::ptrdiff_t>(offset / block_size), length / block_size, given);
+}
+
 Task<Status> SimDevice::punch(u64 offset, u64 length) {
   co_await wait();
   if (faults_.host_keeps) co_return Error{Code::unsupported, "the simulated host takes nothing back"};
   forget(offset, length);
+  give(offset, length, false);
   co_return Status{};
 }
 
 Task<Status> SimDevice::fill(u64 offset, u64 length) {
   co_await wait();
-  if (faults_.host_full) co_return Error{Code::no_space, "the simulated host is full"};
+  if (faults_.host_full && !given(offset, length)) co_return Error{Code::no_space, "the simulated host is full"};
   if (offset + length > disk_.size_max) co_return Error{Code::no_space, "the simulated disk ends there"};
+  give(offset, length, true);
   disk_.size = std::max(disk_.size, offset + length);
   forget(offset, length);
   co_return Status{};

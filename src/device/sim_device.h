@@ -41,6 +41,7 @@ struct SimDisk {
   std::map<u64, std::vector<std::byte>> blocks;  // by block number: what reads see; absent: zeroes
   std::map<u64, Cached> cached;                  // what a power loss may take
   u64 sequence = 0;                              // of the last change
+  std::vector<bool> given;                       // by block number: the host has a place for it
 };
 
 struct SimFaults {
@@ -56,7 +57,7 @@ struct SimFaults {
   u64 slow_calls = 0;          // take `slow_ns` longer
   u64 slow_reads = 0;          // likewise, and of reads alone
   u64 slow_ns = 0;
-  bool host_full = false;      // the host's file system has nothing more to give
+  bool host_full = false;      // the host's file system gives no place where it has given none yet
   bool host_keeps = false;     // it takes no space back
   std::set<u64> bad_blocks;    // reads of these never work; a write mends them
   u64 latency_ns = 20'000;     // of a write or read, up to twice as much
@@ -102,6 +103,8 @@ class SimDevice final : public Device {
   void put_torn(u64 block, const std::byte* bytes);
   void let_some_go(u64 newest);
   void forget(u64 offset, u64 length);
+  bool given(u64 offset, u64 length) const;
+  void give(u64 offset, u64 length, bool given);
   Runtime::Sleep wait(bool reads = false);
   bool fails(u64 one_in, u64& next) {
     if (next > 0) return next-- > 0;

@@ -241,6 +241,7 @@ Task<Status> Pool::begin_epoch(ReplayEnd end) {
     log_->latch(*latched_);
     co_return Status{};
   }
+  if (changed && space_.written_free() < kept_from_writes && !co_await fill_one()) co_await fill_what_the_host_has_given();
   // The log goes on in the rest of its last chunk where that is worth it, and with a name of its own in any case.
   const u64 used = end.end % chunk_size;
   u64 chunk = end.end / chunk_size;

@@ -192,6 +192,7 @@ class Pool {
   // upkeep.cc
   Task<Result<u64>> chunk_for_log(bool urgent);
   Task<Status> fill_one();
+  Task<void> fill_what_the_host_has_given();
   Task<void> run_upkeep();
   Task<void> run_filler();
   Task<void> run_room_maker();

@@ -71,9 +71,10 @@ void Space::mark_used(u64 chunk, ChunkUse use) {
   free_punched_.erase(chunk);
 }
 
-std::optional<u64> Space::next_to_fill() const {
-  if (!free_punched_.empty()) return *free_punched_.begin();
-  if (uses_.size() < capacity_) return uses_.size();
+std::optional<u64> Space::next_to_fill(u64 from) const {
+  const auto punched = free_punched_.lower_bound(from);
+  if (punched != free_punched_.end()) return *punched;
+  if (from <= uses_.size() && uses_.size() < capacity_) return uses_.size();
   return std::nullopt;
 }
 

@@ -61,8 +61,8 @@ class Space {
   void set_capacity(u64 chunks);
   /// Chunks of the file that were written once, so that a flush is fast there; the rest must be filled first.
   u64 chunks_made() const { return uses_.size(); }
-  /// A free chunk that must be filled before it may be used: a punched one, or the next beyond the end.
-  std::optional<u64> next_to_fill() const;
+  /// The first free chunk from `from` on that must be filled before it may be used: a punched one, or the next beyond the end.
+  std::optional<u64> next_to_fill(u64 from = 0) const;
   void filled(u64 chunk);
   /// Takes a free, written chunk; nothing when the level's share is used up (or all must be filled first).
   std::optional<u64> take_chunk(SpaceLevel level, ChunkUse use);

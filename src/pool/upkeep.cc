@@ -130,6 +130,17 @@ Task<Status> Pool::fill_one() {
   co_return status;
 }
 
+/// After a crash what was filled since the checkpoint counts as punched once more. Where the host has nothing left to give, the
+/// chunks that it gave then are all that a checkpoint may find: each is tried, since nothing tells them from punched ones.
+Task<void> Pool::fill_what_the_host_has_given() {
+  co_await filling_.acquire();
+  for (auto chunk = space_.next_to_fill(); chunk && space_.written_free() < kept_from_writes; chunk = space_.next_to_fill(*chunk + 1)) {
+    const Status status = co_await device_.fill(space_.chunk_offset(*chunk), space_.chunk_size());
+    if (status) space_.filled(*chunk);
+  }
+  filling_.release();
+}
+
 Task<Result<u64>> Pool::chunk_for_log(bool urgent) {
   for (;;) {
     // The reserve is for a host that gives no more: as long as it gives, a chunk is filled first, however urgent it is.
