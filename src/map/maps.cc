@@ -8,6 +8,14 @@
 
 namespace brindle {
 
+namespace {
+
+// A debt whose page cannot be read: so often, with rests of 10, 40, 160 and 640 ms, before no seal waits for it any more.
+constexpr u32 tries_max = 5;
+constexpr u64 first_rest_ns = 10 * millisecond_ns;
+
+}  // namespace
+
 Maps::Maps(Pool& pool, u64 cache_bytes)
     : pool_(pool), cache_(pool, cache_bytes, [this](Page& page) { on_loaded(page); }) {}
 
@@ -217,13 +225,23 @@ Missing Maps::next_leaf(const Root& root, u64 leaf, u64& out) {
 
 Task<void> Maps::settle_debts() {
   while (!pending_.empty()) {
+    const u64 now = pool_.runtime().now_ns();
     std::vector<PageRef> pages;
+    u64 next_ns = ~u64{0};
     for (const auto& [name, pending] : pending_) {
       if (planted(Plant::debt_kept) && pending.blind.empty()) continue;
+      if (pending.due_ns > now && !hurry_) {
+        next_ns = std::min(next_ns, pending.due_ns);
+        continue;
+      }
       pages.push_back(pending.page);
       if (pages.size() == 64) break;
     }
-    if (pages.empty()) break;
+    if (pages.empty()) {
+      if (next_ns == ~u64{0}) break;
+      co_await pool_.runtime().sleep(next_ns - now);
+      continue;
+    }
     Gate gate(pool_.runtime());
     for (const PageRef& page : pages) gate.spawn(settle_one(page));
     co_await gate.close();
@@ -232,18 +250,77 @@ Task<void> Maps::settle_debts() {
 
 Task<void> Maps::settle_one(PageRef page) {
   const Status status = co_await load(page);
+  const auto at = pending_.find(page.name.raw);
+  if (at == pending_.end()) co_return;
   if (status) {
     // It may have come in before the debt was made known, and not through a load just now.
-    if (const auto at = pending_.find(page.name.raw); at != pending_.end()) {
-      if (Page* resident_page = cache_.find(page)) on_loaded(*resident_page);
-    }
+    if (Page* resident_page = cache_.find(page)) on_loaded(*resident_page);
     co_return;
   }
-  // The page is damaged: what it named can never be told, so it stays allocated, and patches over it stand alone.
-  if (const auto at = pending_.find(page.name.raw); at != pending_.end()) {
-    for (const PagePtr& blind : at->second.blind) as_patch(*blind).abandon_base();
-    pending_.erase(at);
+  const bool may_pass = status.code() != Code::corrupt && !planted(Plant::debt_dropped);
+  Pending& pending = at->second;
+  if (may_pass && ++pending.tries < tries_max) {
+    pending.due_ns = pool_.runtime().now_ns() + (first_rest_ns << (2 * (pending.tries - 1)));
+    co_return;
   }
+  Pending given_up = std::move(pending);
+  pending_.erase(at);
+  give_up(std::move(given_up), may_pass);
+}
+
+/// The page cannot be read now; with damage, never. Patches over it stand alone, and keep it: what they do not cover is read
+/// from it when it can be.
+void Maps::give_up(Pending pending, bool may_pass) {
+  for (const PagePtr& blind : pending.blind) as_patch(*blind).abandon_base();
+  if (!pending.blind.empty()) pending.let_go = false;
+  pending.blind.clear();
+  const u64 name = pending.page.name.raw;
+  if (may_pass) {
+    stalled_debts_.emplace(name, std::move(pending));
+    return;
+  }
+  // What it named can never be told, so it stays allocated.
+  lost_blocks_ += pending.debts.size();
+  if (pending.let_go) pool_.space().free_page(pending.page);
+}
+
+Task<void> Maps::retry_stalled(bool to_the_end) {
+  std::vector<PageRef> pages;
+  for (const auto& [name, pending] : stalled_debts_) pages.push_back(pending.page);
+  for (const PageRef& page : pages) {
+    const Status status = co_await load(page);
+    const auto at = stalled_debts_.find(page.name.raw);
+    if (at == stalled_debts_.end()) continue;
+    if (status) {
+      if (Page* resident_page = cache_.find(page)) on_loaded(*resident_page);
+    } else if (status.code() == Code::corrupt) {
+      Pending damaged = std::move(at->second);
+      stalled_debts_.erase(at);
+      give_up(std::move(damaged), false);
+    } else if (!to_the_end) {
+      break;
+    }
+  }
+  for (const RootId id : std::exchange(stalled_roots_, {})) work_.push_back(id);
+}
+
+/// Debts of a page, or what waits for it otherwise.
+Maps::Pending& Maps::pending_of(const PageRef& page) {
+  const auto stalled = stalled_debts_.find(page.name.raw);
+  Pending& pending = stalled != stalled_debts_.end() ? stalled->second : pending_[page.name.raw];
+  pending.page = page;
+  return pending;
+}
+
+/// Nobody holds the page any more. With debts it has to be read once more first.
+void Maps::free_page(const PageRef& page) {
+  for (auto* debts : {&pending_, &stalled_debts_}) {
+    const auto at = debts->find(page.name.raw);
+    if (at == debts->end()) continue;
+    at->second.let_go = true;
+    return;
+  }
+  pool_.space().free_page(page);
 }
 
 void Maps::seal(u64 number) {

@@ -7,7 +7,9 @@
 //         2. A head changes a page in place only if the page was born at or after the head's last snapshot, clone or
 //            rollback and after the last seal; otherwise it makes a new page: a patch over a leaf, a copy of a node.
 //         3. A write never needs a leaf: what it overwrites in one that is not in memory is a debt, settled when the leaf
-//            is next loaded, at the latest before the next seal.
+//            is next loaded, at the latest before the next seal. One whose leaf the device does not read stalls: it is tried
+//            again until it can be settled, and only a crash or a leaf that turns out to be damaged ends it.
+//         4. A page with debts keeps its place until they are settled.
 // Caller: the pool's home core. Changes come from the log's applier, in number order, and from the reclaimer.
 #pragma once
 
@@ -72,8 +74,19 @@ class Maps {
   /// One small step of deletion or of a branch point's rescan. False: there is nothing to do.
   Task<bool> reclaim_step();
   bool reclaiming() const { return !work_.empty(); }
+  /// Ends with all debts settled or stalled. A read that fails is tried again first, for less than a second.
   Task<void> settle_debts();
   bool has_debts() const { return !pending_.empty(); }
+  /// What waits for a device that does not read: debts, and deletions.
+  bool stalled() const { return !stalled_debts_.empty() || !stalled_roots_.empty(); }
+  u64 stalled_pages() const { return stalled_debts_.size(); }
+  u64 stalled_deletions() const { return stalled_roots_.size(); }
+  /// Tries once again, without rest: all of it, or up to the first that the device still does not read.
+  Task<void> retry_stalled(bool to_the_end);
+  /// Somebody waits for the end: no rests any more.
+  void hurry() { hurry_ = true; }
+  /// Blocks that stay allocated since the page that named them is damaged (at most so many, since the start).
+  u64 lost_blocks() const { return lost_blocks_; }
 
   // --- checkpoints
   void seal(u64 number);
@@ -97,9 +110,10 @@ class Maps {
  private:
   /// What a root holds at a leaf.
   struct Held {
-    Link link;             // the page; none: nothing
-    Link base;             // where the page is a patch
-    PagePtr page, under;   // the two in memory
+    Link link;                // the page; none: nothing
+    std::vector<Link> bases;  // where the page is a patch: one, and more where that one could not be read once
+    PagePtr page;
+    std::vector<PagePtr> under;  // the bases in memory
     const Gone* gone = nullptr;  // of a branch point: what of all this it let go
   };
   struct Debt {
@@ -113,6 +127,9 @@ class Maps {
     PageRef page;
     std::vector<Debt> debts;
     std::vector<Ptr<Page>> blind;  // patches over this patch
+    bool let_go = false;           // nobody holds the page any more: its place is freed when this is settled
+    u32 tries = 0;                 // that the device failed
+    u64 due_ns = 0;                // of the next one
   };
   struct SealedBucket {
     u64 key;
@@ -131,6 +148,9 @@ class Maps {
   /// What the page says of an entry.
   Missing entry_of(Page& page, u32 entry, BlockAt& out);
   Task<void> settle_one(PageRef page);
+  void give_up(Pending pending, bool may_pass);
+  Pending& pending_of(const PageRef& page);
+  void free_page(const PageRef& page);
   // write.cc
   bool in_place(const Root& head, const Link& link) const;
   Link* own_path(Root& head, u64 leaf, u64 number);
@@ -168,6 +188,10 @@ class Maps {
   u64 dirty_bytes_ = 0;
   u64 sealed_bytes_ = 0;
   std::unordered_map<u64, Pending> pending_;  // by the name of the page that is not in memory
+  std::unordered_map<u64, Pending> stalled_debts_;  // no seal waits for these any more
+  std::vector<RootId> stalled_roots_;               // a page that the reclaimer needs could not be read
+  bool hurry_ = false;
+  u64 lost_blocks_ = 0;
   std::set<u64> dirty_roots_;                 // bucket keys
   std::set<u64> dirty_gone_;
   std::vector<SealedBucket> sealed_roots_;

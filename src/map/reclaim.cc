@@ -36,8 +36,12 @@ Task<bool> Maps::reclaim_step() {
         step_pages_.push_back(std::move(*page));
       } else {
         step_pages_.clear();
-        // A damaged page: what this root alone holds below it cannot be told. It waits for the next start.
-        if (!work_.empty() && work_.front() == id) work_.pop_front();
+        // What this root alone holds below the page cannot be told. A device that does not read may do so later; a damaged page
+        // waits for the next start.
+        if (!work_.empty() && work_.front() == id) {
+          work_.pop_front();
+          if (page.code() != Code::corrupt) stalled_roots_.push_back(id);
+        }
       }
     } else {
       step_pages_.clear();
@@ -197,20 +201,18 @@ Missing Maps::step_branch(Root& root) {
 
 // --- one leaf -------------------------------------------------------------------------------------------------------
 
-/// Brings the page, and the leaf below a patch, into `held`.
+/// Brings the page, and what is below a patch, into `held`.
 Missing Maps::hold(const Link& link, Held& held) {
   Missing missing;
   held.link = link;
   Page* const page = need(held.link, missing);
   if (page == nullptr) return missing;
   held.page = PagePtr(page);
-  held.under = held.page;
-  while (held.under->kind == PageKind::patch) {
-    if (!as_patch(*held.under).base) break;
-    held.base = as_patch(*held.under).base;
-    Page* const base = need(held.base, missing);
-    if (base == nullptr) return missing;
-    held.under = PagePtr(base);
+  for (Page* at = page; at->kind == PageKind::patch && as_patch(*at).base;) {
+    held.bases.push_back(as_patch(*at).base);
+    at = need(held.bases.back(), missing);
+    if (at == nullptr) return missing;
+    held.under.emplace_back(at);
   }
   return missing;
 }
@@ -265,20 +267,21 @@ Missing Maps::visit(Root& root, u64 leaf, const Link& link) {
   }
   const auto page_is_kept = [&](const Link& page) {
     return std::any_of(others.begin(), others.end(), [&](const Held& held) {
-      const bool as_base = held.base && held.base == page && !planted(Plant::base_not_held);
+      const bool as_base = std::find(held.bases.begin(), held.bases.end(), page) != held.bases.end() && !planted(Plant::base_not_held);
       return held.link == page || as_base;
     });
   };
   const bool page_loose = !page_is_kept(mine.link);
-  const bool base_loose = mine.base && !page_is_kept(mine.base);
-  all = all && page_loose && (!mine.base || base_loose);
+  std::vector<Link> loose_bases;
+  std::copy_if(mine.bases.begin(), mine.bases.end(), std::back_inserter(loose_bases), [&](const Link& base) { return !page_is_kept(base); });
+  all = all && page_loose && loose_bases.size() == mine.bases.size();
 
   Root* const parent = parent_at(root, leaf);
   const bool dying = root.kind == RootKind::dying;
   for (const auto& [entry, name] : loose) let_go(name, parent, leaf);
   if (dying || all || planted(Plant::page_first)) {
     if (page_loose) let_go(mine.link, parent, leaf);
-    if (base_loose) let_go(mine.base, parent, leaf);
+    for (const Link& base : loose_bases) let_go(base, parent, leaf);
   }
   if (!dying && (all || !loose.empty())) {
     Gone& mark = root.gone[leaf];

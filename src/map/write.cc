@@ -169,6 +169,8 @@ void Maps::write_leaf(Root& head, u64 leaf, u64 number, u32 first, u32 count, Sl
         owe_base(patch.base, parent, leaf);
       } else {
         base = patch.base;
+        // One that could not be read when this patch was made: it is a patch itself, over one more page.
+        if (base && base.kind() == PageKind::patch) owe_base(base, parent, leaf);
       }
     } else if (old && old_page == nullptr && old.kind() == PageKind::patch) {
       owe_base(old, parent, leaf);
@@ -218,18 +220,13 @@ void Maps::write_leaf(Root& head, u64 leaf, u64 number, u32 first, u32 count, Sl
   }
   for (u32 i = 0; i < count; ++i) patch->set(first + i, name_of(i), crc(i));
   *at = patch->empty() ? Link() : keep;
+  if (patch->blind) pending_of(patch->base.ref()).blind.emplace_back(patch);
   if (old.kind() == PageKind::patch) let_go(old, parent, leaf);
   if (!*at) {
     prune(head, leaf);
     return;
   }
   add_dirty(*patch);
-  if (patch->blind) {
-    const PageRef under = patch->base.ref();
-    Pending& pending = pending_[under.name.raw];
-    pending.page = under;
-    pending.blind.emplace_back(patch);
-  }
   settle_size(head, *at, leaf, number, parent);
 }
 
@@ -287,7 +284,7 @@ void Maps::let_go(const Link& link, Root* parent, std::optional<u64> leaf) {
     }
     return;
   }
-  pool_.space().free_page(link.ref());
+  free_page(link.ref());
   pool_.touch();
 }
 
@@ -319,9 +316,7 @@ void Maps::forget(Page& page, Root* parent, u64 leaf, u32 first, u32 count) {
 /// Notes that the head hid an entry of a page that is not in memory; who its parent was counts, not who it will be.
 void Maps::owe(const Link& page, u32 entry, Root* parent, u64 leaf) {
   const PageRef ref = page.ref();
-  Pending& pending = pending_[ref.name.raw];
-  pending.page = ref;
-  pending.debts.push_back({entry, parent != nullptr, parent != nullptr ? parent->position : SlotName{},
+  pending_of(ref).debts.push_back({entry, parent != nullptr, parent != nullptr ? parent->position : SlotName{},
                            parent != nullptr ? parent->number : 0});
   if (parent != nullptr && parent->kind == RootKind::branch) mark_rescan(*parent, leaf, leaf + 1);
 }
@@ -330,32 +325,29 @@ void Maps::owe(const Link& page, u32 entry, Root* parent, u64 leaf) {
 void Maps::owe_base(const Link& page, Root* parent, u64 leaf) { owe(page, base_entry, parent, leaf); }
 
 void Maps::on_loaded(Page& page) {
-  const auto at = pending_.find(page.place.name.raw);
-  if (at == pending_.end()) return;
-  const Pending pending = std::move(at->second);
-  pending_.erase(at);
-  settle(page, pending);
+  for (auto* debts : {&pending_, &stalled_debts_}) {
+    const auto at = debts->find(page.place.name.raw);
+    if (at == debts->end()) continue;
+    const Pending pending = std::move(at->second);
+    debts->erase(at);
+    settle(page, pending);
+  }
 }
 
 void Maps::settle(Page& page, const Pending& pending) {
   for (const Debt& debt : pending.debts) {
     if (debt.entry == base_entry) {
       const Link& base = as_patch(page).base;
-      if (base && (!debt.has_parent || base.birth() >= debt.parent_number)) pool_.space().free_page(base.ref());
+      if (base && (!debt.has_parent || base.birth() >= debt.parent_number)) free_page(base.ref());
       continue;
     }
     Page* at = &page;
-    if (at->kind == PageKind::patch && !as_patch(*at).data.covers(debt.entry)) {
+    while (at != nullptr && at->kind == PageKind::patch && !as_patch(*at).data.covers(debt.entry)) {
       const Link& base = as_patch(*at).base;
-      if (!base) continue;
-      at = const_cast<Page*>(resident(base));
-      if (at == nullptr) {
-        Pending& next = pending_[base.ref().name.raw];
-        next.page = base.ref();
-        next.debts.push_back(debt);
-        continue;
-      }
+      at = base ? const_cast<Page*>(resident(base)) : nullptr;
+      if (base && at == nullptr) pending_of(base.ref()).debts.push_back(debt);
     }
+    if (at == nullptr) continue;
     SlotName old;
     if (at->kind == PageKind::patch) {
       old = as_patch(*at).data.names[as_patch(*at).data.rank(debt.entry)];
@@ -386,6 +378,7 @@ void Maps::settle(Page& page, const Pending& pending) {
     if (!patch.base) patch.drop_hiding();
     grew(patch, before);
   }
+  if (pending.let_go) pool_.space().free_page(page.place);
   pool_.touch();
 }
 

@@ -22,6 +22,10 @@ constexpr u64 entry_bytes = 700;
 constexpr int steps_a_turn = 8;
 // Rounds of `sync`: one frees what the last one let go; readers may hold some of it longer.
 constexpr int sync_rounds_max = 16;
+// Between two tries of what the device does not read.
+constexpr u64 first_rest_ns = 1 * second_ns;
+constexpr u64 rest_max_ns = 64 * second_ns;
+constexpr u64 rest_tick_ns = 100 * millisecond_ns;  // closing waits no longer
 
 PoolOptions pool_options(const EngineOptions& options) {
   return {.create = options.create,
@@ -41,6 +45,7 @@ EngineCore::EngineCore(Runtime& runtime, Device& device, EngineOptions options)
       commanding_(runtime),
       reclaim_(runtime),
       reclaimed_(runtime),
+      retry_(runtime),
       gate_(runtime),
       quiet_(runtime) {}
 
@@ -58,21 +63,28 @@ Task<Status> EngineCore::open() {
   if (auto status = co_await pool_.open(); !status) co_return status;
   fit_cache();
   gate_.spawn(run_reclaimer());
+  gate_.spawn(run_retrier());
   co_return Status{};
 }
 
 Task<Status> EngineCore::close() {
   stopping_ = true;
+  maps_.hurry();
   while (under_way_ > 0) co_await quiet_.wait();
   reclaim_.notify_all();
   reclaimed_.notify_all();
+  retry_.notify_all();
   co_await gate_.close();
+  if (maps_.stalled() && !pool_.latched()) co_await maps_.retry_stalled(false);
   co_return co_await pool_.close();
 }
 
 // --- what the pool asks of its client -------------------------------------------------------------------------------
 
-Task<void> EngineCore::before_seal() { return maps_.settle_debts(); }
+Task<void> EngineCore::before_seal() {
+  co_await maps_.settle_debts();
+  if (maps_.stalled()) retry_.notify_all();
+}
 
 Task<void> EngineCore::seal(u64 number) {
   while (maps_.has_debts()) {
@@ -148,9 +160,28 @@ Task<void> EngineCore::run_reclaimer() {
     }
     pool_.touch();
     reclaimed_.notify_all();
+    if (maps_.stalled()) retry_.notify_all();
     co_await runtime_.yield();
   }
   reclaimed_.notify_all();
+}
+
+/// What waits for a device that does not read is tried again, at once when somebody asks for it (sync), and less and less often
+/// by itself.
+Task<void> EngineCore::run_retrier() {
+  u64 rest_ns = first_rest_ns;
+  while (!stopping_) {
+    if (!maps_.stalled() || pool_.latched()) {
+      rest_ns = first_rest_ns;
+      co_await retry_.wait();
+      continue;
+    }
+    for (u64 rested_ns = 0; rested_ns < rest_ns && !stopping_; rested_ns += rest_tick_ns) co_await runtime_.sleep(rest_tick_ns);
+    rest_ns = std::min(2 * rest_ns, rest_max_ns);
+    if (stopping_) break;
+    co_await maps_.retry_stalled(true);
+    reclaim_.notify_all();
+  }
 }
 
 void EngineCore::fit_cache() {
@@ -165,6 +196,10 @@ Task<Status> EngineCore::sync() {
   Status status;
   for (int round = 0; round < sync_rounds_max && status; ++round) {
     if (stopping_) co_return Error{Code::stopping, "the daemon is stopping"};
+    if (maps_.stalled() && !pool_.latched()) {
+      co_await maps_.retry_stalled(true);
+      reclaim_.notify_all();
+    }
     while (maps_.reclaiming() && !stopping_ && !pool_.latched()) co_await reclaimed_.wait();
     status = co_await pool_.checkpoint();
     const bool tidy = !maps_.reclaiming() && !dirty() && pool_.reclaiming() == 0 && pool_.log().replay_bytes() == 0;
@@ -209,6 +244,19 @@ Task<Result<std::unique_ptr<Engine::Hold>>> EngineCore::hold_checkpoint() {
   co_return hold;
 }
 
+std::string EngineCore::health() const {
+  if (pool_.latched()) return pool_.latched()->message;
+  if (maps_.stalled()) {
+    return fmt::format("the device does not read {} pages that tell what was overwritten, and holds up {} deletions: their space comes back when it does",
+                       maps_.stalled_pages(), maps_.stalled_deletions());
+  }
+  if (maps_.lost_blocks() > 0) {
+    return fmt::format("damage: up to {} bytes that were overwritten or deleted stay allocated, since the pages that named them are lost",
+                       maps_.lost_blocks() * block_size);
+  }
+  return "ok";
+}
+
 PoolStatus EngineCore::status() {
   const PoolCounters counters = pool_.counters();
   PoolStatus status;
@@ -224,7 +272,7 @@ PoolStatus EngineCore::status() {
   status.volumes = catalog_.volume_count();
   status.snapshots = catalog_.snapshot_count();
   status.writable = !pool_.latched();
-  status.health = pool_.latched() ? pool_.latched()->message : "ok";
+  status.health = health();
   status.cache_bytes = maps_.cache().bytes() + maps_.dirty_bytes();
   status.memory_max = options_.memory_max;
   status.cache_hits = maps_.cache().hits();

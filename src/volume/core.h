@@ -130,8 +130,10 @@ class EngineCore final : public Engine, public PoolClient {
 
   EntryInfo info(const Entry& entry) const;
   Task<void> run_reclaimer();
+  Task<void> run_retrier();
   std::shared_ptr<RangeLocks> locks(RootId head);
   void fit_cache();
+  std::string health() const;
 
   Runtime& runtime_;
   Device& device_;
@@ -143,6 +145,7 @@ class EngineCore final : public Engine, public PoolClient {
   Mutex commanding_;
   Signal reclaim_;
   Signal reclaimed_;
+  Signal retry_;
   Gate gate_;
   u64 under_way_ = 0;  // requests and commands that close() waits for
   Signal quiet_;

@@ -77,6 +77,7 @@ class Book final : public ApplyWatcher {
     DataRecord data;
     std::vector<model::Block> blocks;
     bool ok = false;
+    bool by_device = false;  // that it is not
   };
   Effect* at_record(u64 number);
   void new_effect(Effect effect);

@@ -77,6 +77,7 @@ constexpr Where where[] = {
     {Plant::log_freed, "full-host"},
     {Plant::no_reserve, "nearly-full"},
     {Plant::debt_kept, "many-lanes"},
+    {Plant::debt_dropped, "errors"},
     {Plant::flush_covers_more, "tiny-cache"},
     {Plant::write_past_end, "many-lanes"},
     {Plant::read_in_pieces, "many-lanes"},

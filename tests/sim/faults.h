@@ -9,6 +9,7 @@
 //                                kept, dropped, or torn at 512 bytes, in any order
 //   a crash while opening        as above; also a power loss behind a kill, before the recovery has flushed
 //   a call that fails once       costs time only: reads, writes of the log and of checkpoints are tried again
+//   several reads fail           reads and what needs them may fail with io; space that could not be counted comes back later
 //   the host is full             what needs space is refused with no_space; reads, flushes and deletions go on
 //   slow and stuck calls         cost time only; others do not wait for them for ever. What a slow read is about may be
 //                                overwritten, freed and written again meanwhile
@@ -48,6 +49,7 @@ inline constexpr u64 stuck_ns = 600 * second_ns;
 inline bool cause(const Op& op, SimDisk& disk, SimFaults& faults) {
   switch (op.kind) {
     case OpKind::fault_passing: (op.stamp == 0 ? faults.failing_reads : faults.failing_writes) = 1; return false;
+    case OpKind::fault_reads: faults.failing_reads = op.stamp; return false;
     case OpKind::fault_writes: faults.failing_writes = op.stamp; return false;
     case OpKind::fault_flush:
       faults.failing_flushes = 1;

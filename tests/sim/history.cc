@@ -18,7 +18,7 @@ constexpr std::string_view op_names[] = {
     "read",   "write",  "zero",   "discard", "flush",   "create", "snapshot",  "clone", "rollback",
     "resize", "rename", "label",  "protect", "remove",  "frees",  "measure",   "extents", "diff",
     "list",   "sync",   "scrub",  "check",   "grow",    "pause",  "fault: a call fails once",
-    "fault: writes fail", "fault: a flush fails", "fault: the host is full, or no more", "fault: slow calls", "fault: slow reads",
+    "fault: reads fail", "fault: writes fail", "fault: a flush fails", "fault: the host is full, or no more", "fault: slow calls", "fault: slow reads",
     "fault: a stuck call", "fault: a bad block", "fault: a lost write", "fault: a misdirected write",
     "settle", "reopen", "kill", "power loss"};
 
@@ -81,6 +81,7 @@ class Drawer {
       }
       storm_ = profile(Profile::deletions) ? !rng_.one_in(3) : rng_.one_in(8);
       if (profile(Profile::full_host) && rng_.one_in(3)) burst();
+      if (profile(Profile::errors) && rng_.one_in(3)) misread();
       for (u64 i = 0; i < count; ++i) push(any());
       push(end(phase, phase + 1 == phases));
     }
@@ -126,6 +127,23 @@ class Drawer {
       op.stamp = ++stamp_;
       push(op);
     }
+  }
+
+  /// Short writes over leaves that are not in memory after an opening (which looks at nothing), and a checkpoint that has to
+  /// read them then.
+  void misread() {
+    push({.kind = OpKind::reopen});
+    for (u64 i = rng_.between(1, 6); i > 0; --i) {
+      Op op{.kind = OpKind::write, .name = pick(list(true, false))};
+      const u64 blocks = size_of(op.name) / block_size;
+      op.length = block_size;
+      op.offset = place(rng_.below(6), blocks) * block_size;
+      op.stamp = ++stamp_;
+      push(op);
+    }
+    push({.kind = OpKind::settle});
+    push({.kind = OpKind::fault_reads, .stamp = rng_.between(2, 8)});
+    push({.kind = OpKind::sync});
   }
 
   /// A volume with blocks in many leaves, and snapshots of it that differ in many: walks over them take their time.
@@ -424,7 +442,8 @@ class Drawer {
       return {.kind = kinds[rng_.below(std::size(kinds))], .stamp = rng_.next()};
     }
     const u64 kind = rng_.below(12);
-    if (kind < 5) return {.kind = OpKind::fault_passing, .stamp = rng_.below(3)};
+    if (kind < 4) return {.kind = OpKind::fault_passing, .stamp = rng_.below(3)};
+    if (kind == 4) return {.kind = OpKind::fault_reads, .stamp = rng_.between(2, 8)};
     if (kind < 7) return {.kind = OpKind::fault_host_full};
     if (kind < 9) return {.kind = OpKind::fault_slow, .length = rng_.between(1, 3000) * 1'000'000, .stamp = rng_.between(1, 8)};
     if (kind == 9) return {.kind = OpKind::fault_stuck};

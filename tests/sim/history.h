@@ -35,6 +35,7 @@ enum class OpKind : u8 {
   sync, scrub, check, grow, pause,
   // what the device does from now on
   fault_passing,     // the next read, write or flush fails once
+  fault_reads,       // so many reads fail
   fault_writes,      // so many writes fail: the log gives up
   fault_flush,
   fault_host_full,   // until the next one

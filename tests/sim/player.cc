@@ -239,6 +239,7 @@ void Player::play_phase(const Phase& phase) {
   if (!engine_->status().writable && !errors_ && !damaged_) fail("the pool latched by itself: " + engine_->status().health);
   if (failed()) return;
   say(text(end));
+  device_->faults().failing_reads = 0;
   if (end.flips > 0 && crashes) {
     // Rot comes when all markers of flushes are written: see the policy.
     if (!run_all(pause(quiet_before_rot_ns))) return;

@@ -73,14 +73,17 @@ void Book::applied(u64 number, const DataRecord& record, const Status& status) {
     return;
   }
   std::vector<Block> blocks = known != nullptr ? known->blocks : std::vector<Block>();
-  if ((known == nullptr || (!known->ok && status)) && !claims_.claim(now_, {number, at_}, record, status.ok(), replaying_, blocks)) {
+  const bool by_device = !status && status.code() != Code::not_found;
+  // What the device refused may be there after the next start; whose it is was said when it was refused.
+  const bool after_all = known != nullptr && !known->ok && known->by_device && status;
+  if ((known == nullptr || (!known->ok && status && !after_all)) && !claims_.claim(now_, {number, at_}, record, status.ok(), replaying_, blocks)) {
     fail_(fmt::format("batch {} writes what nobody asked for: {} blocks from {} on of {}{}", number, record.count,
                       record.first_block, now_.with_root(record.head) != nullptr ? now_.name_of(*now_.with_root(record.head)) : "a volume that is gone",
                       record.zero ? ", zeroes" : ""));
     return;
   }
   if (known == nullptr) {
-    new_effect({std::nullopt, record, blocks, status.ok()});
+    new_effect({std::nullopt, record, blocks, status.ok(), by_device});
   } else {
     known->ok = status.ok();
     known->blocks = blocks;
