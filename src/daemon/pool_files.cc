@@ -20,6 +20,9 @@ namespace brindle::daemon {
 
 namespace {
 
+// A unit is the chunk of a pool of that size, and a layout must be able to have it.
+static_assert(unit_min <= chunk_size_min && chunk_size_max <= unit_max);
+
 /// What lies at the path, whatever it is called: two paths of one thing give the same.
 std::string identity(const std::string& path) {
   struct stat there {};
