@@ -12,6 +12,13 @@ namespace {
 constexpr u64 entry_head_min = 4;      // four varints
 constexpr u64 entry_head_max = 4 * 5;  // of 32 bits
 
+const Error none{Code::corrupt, "no summary stands here"};
+
+/// What stands before the tail, in blocks that are at least as many as it says.
+Bytes entries_of(Bytes blocks, const SummaryTail& tail) {
+  return blocks.subspan(blocks.size() - u64{tail.blocks} * block_size, tail.bytes);
+}
+
 u32 summary_crc(Bytes entries, SummaryTail tail) {
   tail.crc = 0;
   return crc32c(std::as_bytes(std::span(&tail, 1)), crc32c(entries));
@@ -52,22 +59,24 @@ std::vector<std::byte> encode_summary(SummaryTail tail, Bytes entries) {
   return blocks;
 }
 
-Result<Summary> parse_summary(Bytes blocks, u64& blocks_wanted) {
-  static const Error none{Code::corrupt, "no summary stands here"};
+Result<SummaryTail> parse_summary_tail(Bytes blocks, u64& blocks_wanted) {
   blocks_wanted = 0;
-  Summary summary;
-  SummaryTail& tail = summary.tail;
+  SummaryTail tail;
   if (blocks.size() < block_size) return none;
   std::memcpy(&tail, blocks.data() + blocks.size() - sizeof tail, sizeof tail);
   if (tail.magic != summary_magic || tail.blocks != div_up(u64{tail.bytes} + sizeof tail, block_size)) return none;
   blocks_wanted = tail.blocks;
   if (blocks_wanted * block_size > blocks.size()) return none;
-  const Bytes entries = blocks.subspan(blocks.size() - blocks_wanted * block_size, tail.bytes);
-  if (tail.crc != summary_crc(entries, tail)) return none;
-  Reader from(entries);
+  if (tail.crc != summary_crc(entries_of(blocks, tail), tail)) return none;
+  return tail;
+}
+
+Result<std::vector<SummaryEntry>> parse_summary_entries(Bytes blocks, const SummaryTail& tail) {
+  Reader from(entries_of(blocks, tail));
   u64 number = tail.first_number;
   u64 slot = tail.first_slot;
-  summary.entries.reserve(std::min<u64>(tail.batches, entries.size() / entry_head_min));
+  std::vector<SummaryEntry> entries;
+  entries.reserve(std::min<u64>(tail.batches, tail.bytes / entry_head_min));
   for (u32 i = 0; i < tail.batches; ++i) {
     const u64 record_bytes = from.get_varint();
     const u64 commands = from.get_varint();
@@ -80,12 +89,20 @@ Result<Summary> parse_summary(Bytes blocks, u64& blocks_wanted) {
     if (!records) return records.error();
     const u64 record_blocks = div_up(sizeof(BatchHeader) + record_bytes, block_size);
     if (slot + record_blocks + data_blocks > slots_a_segment_max) return none;
-    summary.entries.push_back({number++, static_cast<u32>(slot), static_cast<u32>(record_blocks), static_cast<u32>(data_blocks),
-                               std::move(*records)});
+    entries.push_back({number++, static_cast<u32>(slot), static_cast<u32>(record_blocks), static_cast<u32>(data_blocks),
+                       std::move(*records)});
     slot += record_blocks + data_blocks;
   }
   if (!from.done()) return none;
-  return summary;
+  return entries;
+}
+
+Result<Summary> parse_summary(Bytes blocks, u64& blocks_wanted) {
+  const auto tail = parse_summary_tail(blocks, blocks_wanted);
+  if (!tail) return tail.error();
+  auto entries = parse_summary_entries(blocks, *tail);
+  if (!entries) return entries.error();
+  return Summary{*tail, std::move(*entries)};
 }
 
 }  // namespace brindle

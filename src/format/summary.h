@@ -30,6 +30,7 @@ struct SummaryTail {
   u64 next_segment = 0;       // where the log goes on
   u64 next_chunk = 0;
   std::array<u64, 4> reserved{};
+  u64 end_number() const { return first_number + batches; }
 };
 static_assert(sizeof(SummaryTail) == 128);
 
@@ -44,7 +45,6 @@ struct SummaryEntry {
 struct Summary {
   SummaryTail tail;
   std::vector<SummaryEntry> entries;
-  u64 end_number() const { return tail.first_number + tail.batches; }
 };
 
 /// Gathers the entries of a segment while it fills.
@@ -70,5 +70,10 @@ std::vector<std::byte> encode_summary(SummaryTail tail, Bytes entries);
 /// Parses the summary that ends at the end of `blocks`. Where it is longer than they are, `blocks_wanted` says so.
 /// Fails: corrupt (there is none, or no whole one).
 Result<Summary> parse_summary(Bytes blocks, u64& blocks_wanted);
+
+/// The same in two steps, for who needs many tails before the first entry: the tail, with the checksum of all compared, and then
+/// the entries out of the same blocks.
+Result<SummaryTail> parse_summary_tail(Bytes blocks, u64& blocks_wanted);
+Result<std::vector<SummaryEntry>> parse_summary_entries(Bytes blocks, const SummaryTail& tail);
 
 }  // namespace brindle

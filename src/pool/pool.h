@@ -151,6 +151,7 @@ class Pool {
  private:
   class Pages;
   class Sink;
+  class Replay;
   struct ReplayEnd {
     u64 next_number = 0;
     u64 flushed_number = 0;

@@ -1,0 +1,278 @@
+#include "pool/log_walk.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/crc32c.h"
+#include "base/planted.h"
+
+namespace brindle {
+
+namespace {
+
+// A disk gives half as much again to several reads of this size as to one long one.
+constexpr u64 piece_bytes = 512 * KiB;
+constexpr u64 read_ahead = 4 * MiB;
+constexpr u64 successors_max = 64;  // looked at behind a batch that cannot be read
+
+Task<void> read_piece(Device& device, u64 offset, MutBytes into, Status& status) {
+  Status read = co_await device.read(offset, into);
+  if (!read) status = read;
+}
+
+}  // namespace
+
+LogWalk::LogWalk(Runtime& runtime, Device& device, const Superblock& superblock)
+    : runtime_(runtime), device_(device), superblock_(superblock) {
+  restart();
+}
+
+void LogWalk::restart() {
+  at_ = {superblock_.log_segment, superblock_.log_base, 0, 0, superblock_.log_slot, false};
+  number_ = superblock_.checkpoint_number;
+}
+
+void LogWalk::pass(const SummaryTail& tail, u64 base, u32 slot) {
+  at_ = {tail.segment, base, tail.next_segment, tail.next_chunk * superblock_.chunk_size, slot, true};
+  number_ = tail.end_number();
+}
+
+void LogWalk::accept(const ParsedBatch& batch) {
+  at_.slot += batch.header.record_blocks + batch.header.data_blocks;
+  number_ = batch.header.number + 1;
+  name_successor(batch.header);
+}
+
+void LogWalk::name_successor(const BatchHeader& header) {
+  if (header.next_segment == 0) return;
+  at_.next_segment = header.next_segment;
+  at_.next_base = header.next_chunk * superblock_.chunk_size;
+}
+
+// --- reading --------------------------------------------------------------------------------------------------------
+
+/// Bytes of the present segment, from its base to the end of its chunk.
+u64 LogWalk::size() const {
+  const u64 chunk_size = superblock_.chunk_size;
+  const u64 end = std::min(round_down(at_.base, chunk_size) + chunk_size, device_.size());
+  return end > at_.base ? end - at_.base : 0;
+}
+
+/// What is in memory of the segment, from its base on.
+Bytes LogWalk::here() const {
+  for (const Loaded& loaded : loaded_) {
+    if (loaded.base == at_.base && loaded.bytes > 0) return loaded.buffer.span().first(loaded.bytes);
+  }
+  return {};
+}
+
+/// So many bytes of the segment, or all of it, are in memory then.
+Task<Status> LogWalk::load(u64 bytes) {
+  const u64 whole = size();
+  const u64 wanted = std::min(whole, round_up(bytes, piece_bytes));
+  if (loaded_[newest_].base != at_.base) newest_ = 1 - newest_;
+  Loaded& loaded = loaded_[newest_];
+  if (loaded.base != at_.base) {
+    loaded.base = at_.base;
+    loaded.bytes = 0;
+  }
+  if (wanted <= loaded.bytes) co_return Status{};
+  if (loaded.buffer.size() < whole) loaded.buffer = AlignedBuffer(superblock_.chunk_size);
+  Status status;
+  Gate gate(runtime_);
+  for (u64 from = loaded.bytes; from < wanted; from += piece_bytes) {
+    const MutBytes into = loaded.buffer.span().subspan(from, std::min(piece_bytes, wanted - from));
+    gate.spawn(read_piece(device_, loaded.base + from, into, status));
+  }
+  co_await gate.close();
+  if (status) loaded.bytes = wanted;
+  co_return status;
+}
+
+bool LogWalk::belongs(const BatchHeader& header, u64 slot) const {
+  return header.pool == superblock_.uuid && header.epoch == superblock_.epoch && header.segment == at_.segment && header.slot == slot;
+}
+
+Task<Result<std::optional<ParsedBatch>>> LogWalk::parse_here() {
+  const u64 from = u64{at_.slot} * block_size;
+  if (at_.passed || from + block_size > size()) co_return std::optional<ParsedBatch>();
+  if (auto status = co_await load(from + block_size); !status) co_return status.error();
+  BatchHeader header;
+  std::memcpy(&header, here().data() + from, sizeof header);
+  if (header.magic != batch_magic) co_return std::optional<ParsedBatch>();
+  if (auto status = co_await load(from + u64{header.record_blocks} * block_size); !status) co_return status.error();
+  auto batch = parse_batch(here().subspan(from));
+  if (!batch || !belongs(batch->header, at_.slot) || batch->header.number != number_) co_return std::optional<ParsedBatch>();
+  co_return std::move(*batch);
+}
+
+Task<Result<std::optional<ParsedBatch>>> LogWalk::next() {
+  auto batch = co_await parse_here();
+  if (!batch || *batch) co_return batch;
+  if (at_.next_segment == 0 || at_.next_base >= device_.size() || planted(Plant::one_segment)) co_return batch;
+  const Position before = at_;
+  at_ = {at_.next_segment, at_.next_base, 0, at_.next_base, 1, false};
+  batch = co_await parse_here();
+  // Where the successor holds nothing of this log yet: stay where the last batch ended.
+  if (batch && !*batch) at_ = before;
+  co_return batch;
+}
+
+Task<Result<bool>> LogWalk::data_is_whole(const ParsedBatch& batch) {
+  u64 at = (u64{batch.header.slot} + batch.header.record_blocks) * block_size;
+  const u64 length = u64{batch.header.data_blocks} * block_size;
+  if (at + length > size()) co_return false;
+  if (at + length > here().size()) {
+    // What follows is most often asked for next, and not known to be flushed either.
+    if (auto status = co_await load(at + length + read_ahead); !status) co_return status.error();
+  }
+  for (const DataRecord& record : batch.records.data) {
+    for (u32 crc : record.crcs) {
+      if (crc32c(here().subspan(at, block_size)) != crc) co_return false;
+      at += block_size;
+    }
+  }
+  co_return true;
+}
+
+Task<Status> LogWalk::hear_behind(u64& flushed, Signal& heard) {
+  const Position before = at_;
+  Status status;
+  for (u64 segments = 0; segments < successors_max && at_.base < device_.size(); ++segments) {
+    for (u64 at = at_.slot; !at_.passed && (at + 1) * block_size <= size(); ++at) {
+      const u64 from = at * block_size;
+      if (from + block_size > here().size()) {
+        // What is told at once lets the caller go on.
+        status = co_await load(here().empty() ? from + block_size : size());
+        if (!status) break;
+      }
+      BatchHeader seen;
+      std::memcpy(&seen, here().data() + from, sizeof seen);
+      if (seen.magic != batch_magic) continue;
+      status = co_await load(from + u64{seen.record_blocks} * block_size);
+      if (!status) break;
+      const auto header = parse_batch_header(here().subspan(from));
+      if (!header || !belongs(*header, at) || header->number < number_) continue;
+      name_successor(*header);
+      if (header->flushed_number > flushed) {
+        flushed = header->flushed_number;
+        heard.notify_all();
+      }
+    }
+    if (!status || at_.next_segment == 0) break;
+    at_ = {at_.next_segment, at_.next_base, 0, 0, 1, false};
+  }
+  // A successor that cannot be read says nothing. Of the segment itself all must be known.
+  const bool own = at_.base == before.base;
+  at_ = before;
+  co_return own ? status : Status{};
+}
+
+// --- summaries ------------------------------------------------------------------------------------------------------
+
+namespace {
+
+/// Reads the ends of segments, those that probably follow too.
+class SummaryReader {
+  // Most summaries are shorter than this.
+  static constexpr u64 read_first = 32 * KiB;
+  static constexpr u64 ahead = 32;
+
+ public:
+  SummaryReader(Runtime& runtime, Device& device, const Superblock& superblock)
+      : runtime_(runtime), device_(device), superblock_(superblock) {}
+
+  /// The summary of the segment of this log that begins at `base`; nothing where there is none, or none that can be read.
+  Task<std::optional<FoundSummary>> read(u64 segment, u64 base) {
+    const u64 end = round_down(base, superblock_.chunk_size) + superblock_.chunk_size;
+    if (end > device_.size()) co_return std::nullopt;
+    Ended* ended = find(end);
+    if (ended == nullptr) {
+      co_await read_ends(end);
+      ended = find(end);
+    }
+    if (!ended->status) co_return std::nullopt;
+    FoundSummary found{.tail = {}, .base = base, .blocks = std::move(ended->blocks)};
+    u64 wanted = 0;
+    auto tail = parse_summary_tail(found.blocks.span(), wanted);
+    if (!tail && wanted * block_size > found.blocks.size() && wanted * block_size <= end - base) {
+      found.blocks = AlignedBuffer(wanted * block_size);
+      const MutBytes into = found.blocks.span();
+      if (auto status = co_await device_.read(end - into.size(), into); !status) co_return std::nullopt;
+      tail = parse_summary_tail(into, wanted);
+    }
+    if (!tail || tail->pool != superblock_.uuid || tail->epoch != superblock_.epoch || tail->segment != segment || tail->batches == 0) {
+      co_return std::nullopt;
+    }
+    found.tail = *tail;
+    co_return found;
+  }
+
+ private:
+  struct Ended {
+    u64 end = 0;
+    AlignedBuffer blocks;
+    Status status;
+  };
+
+  Ended* find(u64 end) {
+    const auto at = std::find_if(ended_.begin(), ended_.end(), [end](const Ended& ended) { return ended.end == end; });
+    return at != ended_.end() && (at->blocks.size() > 0 || !at->status) ? &*at : nullptr;
+  }
+
+  /// Reads before `end` and, as a log takes chunks in ascending order while it can, before the ends of the chunks behind.
+  Task<void> read_ends(u64 end) {
+    const u64 chunk_size = superblock_.chunk_size;
+    ended_.clear();
+    ended_.resize(std::min(ahead, 1 + (device_.size() - end) / chunk_size));
+    Gate gate(runtime_);
+    for (Ended& ended : ended_) {
+      ended.end = end;
+      ended.blocks = AlignedBuffer(std::min(read_first, chunk_size));
+      const MutBytes into = ended.blocks.span();
+      gate.spawn(read_piece(device_, end - into.size(), into, ended.status));
+      end += chunk_size;
+    }
+    co_await gate.close();
+  }
+
+  Runtime& runtime_;
+  Device& device_;
+  const Superblock& superblock_;
+  std::vector<Ended> ended_;
+};
+
+}  // namespace
+
+Task<std::vector<FoundSummary>> read_summaries(Runtime& runtime, Device& device, const Superblock& superblock) {
+  SummaryReader reader(runtime, device, superblock);
+  std::vector<FoundSummary> all;
+  u64 segment = superblock.log_segment;
+  u64 base = superblock.log_base;
+  u64 number = superblock.checkpoint_number;
+  while (segment != 0) {
+    auto found = co_await reader.read(segment, base);
+    if (!found) break;
+    const SummaryTail& tail = found->tail;
+    const bool follows = all.empty() ? tail.first_number <= number && number <= tail.end_number() : tail.first_number == number;
+    if (!follows) break;
+    number = tail.end_number();
+    segment = planted(Plant::one_segment) ? 0 : tail.next_segment;
+    base = tail.next_chunk * superblock.chunk_size;
+    all.push_back(std::move(*found));
+  }
+  co_return all;
+}
+
+Result<std::vector<SummaryEntry>> entries_of(const FoundSummary& found, const Superblock& superblock) {
+  auto entries = parse_summary_entries(found.blocks.span(), found.tail);
+  if (!entries) return entries;
+  const SummaryEntry& last = entries->back();
+  const u64 slots = u64{last.slot} + last.record_blocks + last.data_blocks + found.tail.blocks;
+  if (slots * block_size > superblock.chunk_size - found.base % superblock.chunk_size) {
+    return Error{Code::corrupt, "a summary tells of more than its segment holds"};
+  }
+  return entries;
+}
+
+}  // namespace brindle
