@@ -3,6 +3,8 @@
 // Holds:  1. Names stay: only the segment table changes. No map, snapshot or clone is touched.
 //         2. The old places are given again only after the checkpoint that makes the new ones durable.
 //         3. What replay would read is left alone.
+//         4. Who began to look before the last seal finds all that lived then: while there is such a one nothing moves, since what is
+//            dead to the table is not copied. Nothing would be won by it either: the old places stay his until he ends.
 //
 // A victim is read as it lies, with the gaps that are cheaper to read than to leave out, and the next one is read while it is
 // copied. The chunk that is copied into stays open from one round to the next, so that none is left half empty: in a pool that
@@ -27,6 +29,8 @@ constexpr u64 read_max = 64;  // blocks in one request
 // What lives in a mostly dead chunk lies in single blocks. Read one after the other they would take longer than the log takes to
 // fill what they make room for; and too many at once would keep everybody else from the device.
 constexpr u64 blocks_at_once = 512;
+constexpr u64 reader_rest_ns = 200'000;      // a read that began before the last seal ends within this, or twice it, or …
+constexpr u64 reader_rest_max_ns = 500 * millisecond_ns;
 constexpr u64 blocks_a_read_min = 8;  // that even a single block is counted as: 64 requests at once at most
 
 void set(std::vector<u64>& bitmap, u64 at, bool on) {
@@ -91,11 +95,15 @@ struct Pool::Source {
 
 Task<bool> Pool::compact() {
   co_await compacting_.acquire();
+  for (u64 rest_ns = reader_rest_ns; space_.read_from_before_seal() && rest_ns < reader_rest_max_ns && !stopping_; rest_ns *= 2) {
+    co_await runtime_.sleep(rest_ns);
+  }
   const u64 began_ns = runtime_.now_ns();
   // What is chosen now stays: a segment that dies meanwhile is not forgotten, and a chunk that becomes empty is not given to the
   // log, which would then be copied from under its writer.
   const ReadGuard guard(space_);
-  const std::vector<u64> chosen = victims();
+  compaction_reads_ = guard.generation();
+  const std::vector<u64> chosen = space_.read_from_before_seal(compaction_reads_) ? std::vector<u64>() : victims();
   bool moved = false;
   if (!chosen.empty()) {
     if (!target_) {
@@ -111,7 +119,7 @@ Task<bool> Pool::compact() {
     sources[0].chunk = chosen[0];
     co_await read_source(sources[0]);
     Status status;
-    for (size_t i = 0; i < chosen.size() && status && !stopping_ && !latched_; ++i) {
+    for (size_t i = 0; i < chosen.size() && status && !stopping_ && !latched_ && !space_.read_from_before_seal(compaction_reads_); ++i) {
       Source& source = sources[i % 2];
       Gate ahead(runtime_);
       if (i + 1 < chosen.size()) {
@@ -274,6 +282,7 @@ Task<Status> Pool::copy_segment(Segment& segment, Source& source, std::vector<Mo
     if (bytes + 4 * block_size > chunk_size) co_return Status{};
     if (auto chosen = co_await target_->reserve(bytes); !chosen) co_return chosen.error();
   }
+  if (space_.read_from_before_seal(compaction_reads_)) co_return Status{};
   // What dies from here on is copied as well: it is there, and nobody points at it.
   std::vector<u64> live = record.live;
   live.resize(div_up(slots, 64));

@@ -218,6 +218,7 @@ class Pool {
   std::unique_ptr<ChunkWriter> table_writer_;
   std::unique_ptr<ChunkWriter> target_;  // of compaction
   std::vector<u64> targets_left_;        // held until all that was copied into them is pointed at
+  u64 compaction_reads_ = 0;  // the generation of the compaction under way
   u64 page_segment_ = 0;  // the open one
   u64 page_base_ = 0;     // byte address of its slot 0
   Superblock superblock_;

@@ -278,6 +278,7 @@ void Space::set_live(Segment& segment, u32 slot, u64 count, bool live) {
 }
 
 void Space::seal(u64 number) {
+  sealed_generation_ = ++generation_;
   for (const Range& range : allocated_) {
     Segment* segment = find(range.first.segment());
     CHECK(segment != nullptr);
@@ -333,6 +334,11 @@ void Space::durable() {
 u64 Space::enter() {
   ++readers_[generation_];
   return generation_;
+}
+
+bool Space::read_from_before_seal(u64 own) const {
+  const auto sealed = readers_.lower_bound(sealed_generation_);
+  return std::any_of(readers_.begin(), sealed, [own](const auto& reader) { return reader.second > (reader.first == own ? 1u : 0u); });
 }
 
 void Space::leave(u64 generation) {

@@ -117,6 +117,8 @@ class Space {
   // --- readers
   /// Between enter and leave no chunk that was in use at enter is given again.
   u64 enter();
+  /// Somebody who looks (but for one who entered at `own`) began before the last seal, and may need what is dead to the table since.
+  bool read_from_before_seal(u64 own = 0) const;
   void leave(u64 generation);
 
   // --- tables of the checkpoint, by byte address
@@ -180,6 +182,7 @@ class Space {
   std::deque<Release> releases_;
   std::map<u64, u64> readers_;                  // generation -> how many are inside
   u64 generation_ = 1;
+  u64 sealed_generation_ = 1;  // of who begins after the last seal
 
   u64 live_blocks_ = 0;
   u64 live_page_slots_ = 0;
@@ -195,6 +198,7 @@ class ReadGuard {
   ReadGuard(const ReadGuard&) = delete;
   ReadGuard& operator=(const ReadGuard&) = delete;
   ~ReadGuard() { space_.leave(generation_); }
+  u64 generation() const { return generation_; }
 
  private:
   Space& space_;
