@@ -13,6 +13,14 @@ def dirty(path):
         file.write(os.urandom(2_000_000))
 
 
+def kill_and_wait(it, pid):
+    """A process takes a moment to die, in which the volume is still attached."""
+    os.kill(pid, signal.SIGKILL)
+    until = time.monotonic() + 20
+    while it.json("attach")[0]["pid"] is not None:
+        check(time.monotonic() < until, "the list does not tell that the process is dead")
+
+
 with host() as it:
     it.brindle("volume", "create", "db", "--size", "64M")
     where = it.path("mnt")
@@ -23,17 +31,14 @@ with host() as it:
     time.sleep(0.2)
     write(f"{where}/more", b"SIGTERM does not end what is in use")
 
-    os.kill(entry["pid"], signal.SIGKILL)
-    until = time.monotonic() + 20
-    while it.json("attach")[0]["pid"] is not None:
-        check(time.monotonic() < until, "the list does not tell that the process is dead")
+    kill_and_wait(it, entry["pid"])
     equal(it.json("attach")[0]["connected"], False, "connected")
     it.brindle("detach", "db")
     equal((it.json("attach"), os.path.ismount(where)), ([], False), "after the clean-up")
 
     it.json("attach", "db", "--mount", where)
     equal((read(f"{where}/synced"), read(f"{where}/more")), (b"kept", b"SIGTERM does not end what is in use"), "what was synced")
-    os.kill(it.json("attach")[0]["pid"], signal.SIGKILL)
+    kill_and_wait(it, it.json("attach")[0]["pid"])
     it.json("attach", "db", "--mount", where)
     equal(read(f"{where}/synced"), b"kept", "attached again over the remains")
 
