@@ -6,27 +6,11 @@
 #include <gtest/gtest.h>
 
 #include "base/result.h"
-#include "runtime/reactor.h"
+#include "runtime/core_test.h"
 
 namespace brindle {
 
 namespace {
-
-/// A reactor on a thread of its own.
-class Core {
- public:
-  Core() : reactor_(Reactor::create({}).value()), thread_([this] { reactor_->run(); }) {}
-  ~Core() {
-    reactor_->stop();
-    thread_.join();
-  }
-  Reactor& reactor() { return *reactor_; }
-  std::thread::id id() const { return thread_.get_id(); }
-
- private:
-  std::unique_ptr<Reactor> reactor_;
-  std::thread thread_;
-};
 
 Task<Result<std::string>> say(Reactor& reactor, std::string text, std::thread::id home) {
   EXPECT_EQ(std::this_thread::get_id(), home);

@@ -57,8 +57,8 @@ class EngineCore final : public Engine, public PoolClient {
 
   // --- for tests
   void watch(ApplyWatcher* watcher) { watcher_ = watcher; }
-  /// Data blocks that are allocated.
   PoolCounters pool_counters() const { return pool_.counters(); }
+  /// Data blocks that are allocated.
   u64 live_blocks() { return pool_.space().live_blocks(); }
   /// Bytes of pages and tables.
   u64 table_bytes() { return pool_.space().live_page_bytes() + pool_.space().table_bytes(); }

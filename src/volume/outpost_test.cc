@@ -9,7 +9,7 @@
 #include "base/aligned.h"
 #include "base/rng.h"
 #include "device/memory_device.h"
-#include "runtime/reactor.h"
+#include "runtime/core_test.h"
 #include "runtime/remote.h"
 #include "runtime/sync.h"
 #include "volume/engine.h"
@@ -23,21 +23,6 @@ constexpr u64 group_blocks = 4;  // written at once, so seen at once
 constexpr u64 group_bytes = group_blocks * block_size;
 constexpr u64 lanes = 8;
 constexpr u64 groups_a_lane = volume_bytes / group_bytes / lanes;
-
-/// A reactor on a thread of its own.
-class Core {
- public:
-  Core() : reactor_(Reactor::create({}).value()), thread_([this] { reactor_->run(); }) {}
-  ~Core() {
-    reactor_->stop();
-    thread_.join();
-  }
-  Reactor& reactor() { return *reactor_; }
-
- private:
-  std::unique_ptr<Reactor> reactor_;
-  std::thread thread_;
-};
 
 /// An engine in memory at home, with volumes a and b, and another core with an outpost.
 class OutpostTest : public testing::Test {

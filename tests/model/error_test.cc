@@ -514,18 +514,25 @@ TEST(ReadErrorTest, ABlockInNoSegmentIsDamageAndNoAnswer) {
   EXPECT_EQ(status.code(), Code::corrupt);
 }
 
+std::string clone_name(u64 number) { return "clone-with-quite-a-long-name-" + std::to_string(number); }
+
+/// A catalog of many pages: `db`, its snapshot `db@s`, and clones of that in so many commands.
+void make_clones(Trial& trial, u64 commands, u64 each, const Labels& labels) {
+  ASSERT_TRUE(trial.run(trial.engine->volume_create("db", 1 * GiB, {})));
+  ASSERT_TRUE(trial.run(trial.engine->snapshot_create({"db@s"}, {})));
+  for (u64 i = 0; i < commands; ++i) {
+    std::vector<std::string> names;
+    for (u64 k = 0; k < each; ++k) names.push_back(clone_name(i * each + k));
+    ASSERT_TRUE(trial.run(trial.engine->clone("db@s", names, labels)));
+  }
+}
+
 TEST(CheckpointErrorTest, OneThatFailsLatchesThePoolAndTheLastOneStands) {
   SimDisk disk(64 * MiB);
   {
     Trial trial(disk, 1, {}, true);
     ASSERT_TRUE(trial.opened);
-    ASSERT_TRUE(trial.run(trial.engine->volume_create("db", 1 * GiB, {})));
-    ASSERT_TRUE(trial.run(trial.engine->snapshot_create({"db@s"}, {})));
-    for (u64 i = 0; i < 12; ++i) {
-      std::vector<std::string> names;
-      for (u64 k = 0; k < 500; ++k) names.push_back("clone-with-quite-a-long-name-" + std::to_string(i * 500 + k));
-      ASSERT_TRUE(trial.run(trial.engine->clone("db@s", names, {})));
-    }
+    ASSERT_NO_FATAL_FAILURE(make_clones(trial, 12, 500, {}));
     ASSERT_TRUE(trial.run(trial.engine->close()));
   }
   u64 failed = 0;
@@ -544,7 +551,7 @@ TEST(CheckpointErrorTest, OneThatFailsLatchesThePoolAndTheLastOneStands) {
             break;
         }
         for (u64 i = 0; i < 60; ++i) {
-          const std::string name = "clone-with-quite-a-long-name-" + std::to_string((i * 97 + round) % 6000);
+          const std::string name = clone_name((i * 97 + round) % 6000);
           if (!trial.run(trial.engine->set_labels(name, {{"round", std::to_string(round)}}))) break;
         }
         auto& faults = trial.device->faults();
@@ -572,13 +579,7 @@ TEST(CheckpointErrorTest, OneOfManyChunksMayFailAnywhere) {
   {
     Trial trial(disk, 1, {}, true);
     ASSERT_TRUE(trial.opened);
-    ASSERT_TRUE(trial.run(trial.engine->volume_create("db", 1 * GiB, {})));
-    ASSERT_TRUE(trial.run(trial.engine->snapshot_create({"db@s"}, {})));
-    for (u64 i = 0; i < 40; ++i) {
-      std::vector<std::string> names;
-      for (u64 k = 0; k < 400; ++k) names.push_back("clone-with-quite-a-long-name-" + std::to_string(i * 400 + k));
-      ASSERT_TRUE(trial.run(trial.engine->clone("db@s", names, {{"why", std::string(200, 'x')}})));
-    }
+    ASSERT_NO_FATAL_FAILURE(make_clones(trial, 40, 400, {{"why", std::string(200, 'x')}}));
     // Killed: opening it again replays all, and writes all of it in one checkpoint.
   }
   u64 refused = 0;
