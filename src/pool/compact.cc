@@ -21,7 +21,9 @@ namespace brindle {
 namespace {
 
 constexpr size_t victims_max = 48;
-constexpr u64 wanted_gain = 4;       // chunks
+constexpr u64 room_step_min = 4;   // chunks
+constexpr u64 room_step_max = 32;  // chunks
+constexpr u64 room_step_part = 16;
 constexpr u64 copy_max = 256 * KiB;  // as much as a writer stages
 // A request costs the device as much as some more blocks in one: gaps up to this are read as well.
 constexpr u64 gap_max = 4;    // blocks
@@ -53,7 +55,15 @@ u64 next(const std::vector<u64>& bitmap, bool on, u64 from, u64 to) {
 /// A victim that wins less than this is not worth its copy. It covers what is wasted at the ends of targets.
 u64 Pool::gain_min() const { return space_.chunk_size() / 64 + block_size; }
 
-/// The chunks with the least that lives: as many as win `wanted_gain`, or as fill the empty chunks that may be copied into;
+/// How many chunks are won at a time: a part of those that nothing lives in, taken together. Each time costs two checkpoints, and the
+/// more is dead the less is copied for it; where little is dead it had better become more before it is copied around.
+u64 Pool::room_step() const {
+  const u64 taken = used();
+  const u64 dead = size() > taken ? (size() - taken) / space_.chunk_size() : 0;
+  return std::clamp(dead / room_step_part, room_step_min, room_step_max);
+}
+
+/// The chunks with the least that lives: as many as win `room_step`, or as fill the empty chunks that may be copied into;
 /// none where nothing can be won.
 std::vector<u64> Pool::victims() const {
   const u64 chunk_size = space_.chunk_size();
@@ -77,8 +87,10 @@ std::vector<u64> Pool::victims() const {
   std::vector<u64> chosen;
   u64 copied = 0;
   u64 won = 0;
-  for (size_t i = 0; i < most && won < wanted_gain * chunk_size; ++i) {
+  const u64 wanted = room_step() * chunk_size;
+  for (size_t i = 0; i < most && won < wanted; ++i) {
     const auto [live, chunk] = candidates[i];
+    if (live > chunk_size / 2 && won >= room_step_min * chunk_size) break;  // it had better die some more
     copied += live + gain_min();
     if (copied > room) break;
     won += chunk_size - live;
@@ -90,7 +102,7 @@ std::vector<u64> Pool::victims() const {
 /// A victim in memory.
 struct Pool::Source {
   u64 chunk = 0;
-  AlignedBuffer bytes;  // as long as a chunk; what lives has its place in it, the rest is anything
+  MutBytes bytes;  // as long as a chunk; what lives has its place in it, the rest is anything
   Status status;
 };
 
@@ -115,7 +127,8 @@ Task<bool> Pool::compact() {
     const u64 written = target_->bytes_written();
     std::array<Source, 2> sources;
     for (size_t i = 0; i < std::min(chosen.size(), sources.size()); ++i) {
-      sources[i].bytes = AlignedBuffer(space_.chunk_size());
+      if (victim_bytes_[i].size() == 0) victim_bytes_[i] = AlignedBuffer(space_.chunk_size());
+      sources[i].bytes = victim_bytes_[i].span();
     }
     sources[0].chunk = chosen[0];
     co_await read_source(sources[0]);
@@ -137,6 +150,7 @@ Task<bool> Pool::compact() {
         unreadable_.insert(source.chunk);  // it stays where it is, and others are tried
       }
       co_await ahead.close();
+      co_await runtime_.yield();  // requests go first
     }
     counters_.compacted_bytes += target_->bytes_written() - written;
     // After a failure what is staged is dropped, and with it the rest of its chunk.
@@ -172,6 +186,7 @@ Task<bool> Pool::compact_idle() {
     co_await compacting_.acquire();
     if (target_) target_->leave();
     settle_targets();
+    victim_bytes_ = {};
     compacting_.release();
     co_return false;
   }
@@ -182,14 +197,14 @@ Task<bool> Pool::compact_idle() {
 Task<void> Pool::read_range(Source& source, const std::vector<u64>& wanted, u64 from, u64 to, Semaphore& under_way,
                             u64 permits) {
   const u64 chunk_offset = space_.chunk_offset(source.chunk);
-  MutBytes into = source.bytes.span().subspan(from * block_size, (to - from) * block_size);
+  MutBytes into = source.bytes.subspan(from * block_size, (to - from) * block_size);
   counters_.compaction_read_bytes += into.size();
   const Status status = co_await device_.read(chunk_offset + from * block_size, into);
   if (!status) {
     // A gap that cannot be read is no harm.
     for (u64 at = from; (at = next(wanted, true, at, to)) < to;) {
       const u64 end = next(wanted, false, at, to);
-      into = source.bytes.span().subspan(at * block_size, (end - at) * block_size);
+      into = source.bytes.subspan(at * block_size, (end - at) * block_size);
       const Status alone = co_await device_.read(chunk_offset + at * block_size, into);
       if (!alone) source.status = alone;
       at = end;
@@ -316,7 +331,7 @@ Task<Status> Pool::copy_segment(Segment& segment, Source& source, std::vector<Mo
       }
       // Two segments never share a block.
       const u64 align = std::exchange(begun, true) ? slot_bytes : block_size;
-      const u64 at = target_->append(source.bytes.span().subspan(*from - chunk_offset, run * slot_bytes), align);
+      const u64 at = target_->append(source.bytes.subspan(*from - chunk_offset, run * slot_bytes), align);
       if (!in_piece || other_chunk) move.pieces.push_back({static_cast<u32>(slot), at});
       in_piece = true;
       slot += run;

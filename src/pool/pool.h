@@ -9,11 +9,13 @@
 // Fails:  read_only once the pool has latched: a write or a flush of the device failed.
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
 
+#include "base/aligned.h"
 #include "pool/block_reader.h"
 #include "pool/chunk_writer.h"
 #include "pool/log.h"
@@ -181,6 +183,7 @@ class Pool {
   /// Returns whether another round may win something.
   Task<bool> compact_idle();
   std::vector<u64> victims() const;
+  u64 room_step() const;
   u64 gain_min() const;
   struct Source;
   struct Move;
@@ -217,6 +220,7 @@ class Pool {
   std::unique_ptr<ChunkWriter> page_writer_;
   std::unique_ptr<ChunkWriter> table_writer_;
   std::unique_ptr<ChunkWriter> target_;  // of compaction
+  std::array<AlignedBuffer, 2> victim_bytes_;  // kept from one round to the next: fresh memory costs more than the copy
   std::vector<u64> targets_left_;        // held until all that was copied into them is pointed at
   u64 compaction_reads_ = 0;  // the generation of the compaction under way
   u64 page_segment_ = 0;  // the open one

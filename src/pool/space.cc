@@ -273,7 +273,7 @@ void Space::set_live(Segment& segment, u32 slot, u64 count, bool live) {
   }
   segment.live_count += static_cast<u32>(live ? count : -count);
   if (segment.live_count == 0) record.live.clear();
-  if (!live) closed_.insert(record.number);
+  if (segment.live_count == 0 && !live) closed_.insert(record.number);
   dirty(segment);
 }
 

@@ -169,7 +169,7 @@ class Space {
   std::vector<Range> allocated_;
   std::vector<SlotName> freed_blocks_;
   std::vector<PageRef> freed_pages_;
-  std::set<u64> closed_;                        // segments to look at in the next seal: closed, or with frees
+  std::set<u64> closed_;                        // segments to look at in the next seal: closed, or emptied
   std::vector<u64> emptied_;                    // chunks whose content left since the last seal
   std::vector<u64> releasing_;                  // chunks to release when the checkpoint under way is durable
   std::vector<u64> retiring_;                   // segments, the same

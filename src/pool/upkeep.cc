@@ -25,8 +25,6 @@ constexpr u64 rest_times = 200;
 // What is kept empty is missing where victims are to die: a little more of it, and they are copied twice as full.
 constexpr u64 low_water_min = kept_from_writes + 2;
 constexpr u64 low_water_max = 32;
-constexpr u64 low_water_part = 64;     // of all chunks
-constexpr u64 stale_chunks = 4;        // so much died since the last checkpoint that another is worth it
 constexpr int compaction_rounds = 64;  // before it is said that nothing can be won: the least that one wins is so small
 constexpr u64 filled_ahead = kept_from_writes + 6;  // chunks ready: the reserve, and some for the log
 constexpr u64 filled_kept = filled_ahead;           // never given back to the host
@@ -98,7 +96,7 @@ Task<void> Pool::run_upkeep() {
 /// Begins as soon as the log takes one chunk too many: a tick later it might have taken all.
 Task<void> Pool::run_room_maker() {
   while (!stopping_ && !latched_) {
-    const u64 low_water = std::clamp(space_.capacity_chunks() / low_water_part, low_water_min, low_water_max);
+    const u64 low_water = std::clamp(room_step(), low_water_min, low_water_max);
     bool won = false;
     if (space_.free_chunks() < low_water && (space_.pending_bytes() > 0 || !victims().empty())) won = co_await make_room();
     if (!won && !stopping_ && !latched_) co_await room_maker_.wait();  // who stops or latches wakes it only once
@@ -190,7 +188,8 @@ Task<bool> Pool::make_room_alone(u64 chunks_before) {
   // there must have been one.
   bool fresh = space_.pending_bytes() == 0 && !client_.dirty();
   for (int round = 0; round < compaction_rounds && !won(); ++round) {
-    const bool stale = space_.pending_bytes() >= stale_chunks * space_.chunk_size();
+    // So much died since the last one that another is worth it.
+    const bool stale = space_.pending_bytes() >= room_step() * space_.chunk_size();
     bool moved = false;
     if (fresh || !stale) moved = co_await compact();
     if (!moved && fresh) break;
