@@ -46,8 +46,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static control::Api& api = *new control::Api(live.engine(), live.home(), {.version = "fuzz", .nbd = {}, .check = {}});
   if (size < 1 || size > 64 * KiB) return 0;
   // The first byte says whether the rest is a whole conversation or the body of a request that is well made.
-  static const char* const heads[] = {"POST /v1/volumes", "POST /v1/snapshots", "POST /v1/clones", "POST /v1/rollback",
-                                      "POST /v1/delete", "PATCH /v1/volumes/db", "PATCH /v1/snapshots/db@s", "POST /v1/pool/grow"};
+  static const char* const heads[] = {"POST /v1/volumes",         "POST /v1/snapshots", "POST /v1/clones",
+                                      "POST /v1/rollback",        "POST /v1/delete",    "PATCH /v1/volumes/db",
+                                      "PATCH /v1/snapshots/db@s", "POST /v1/pool/grow", "POST /v1/tidy"};
   const std::string rest(reinterpret_cast<const char*>(data) + 1, size - 1);
   std::string text = rest;
   if (data[0] >= 0x80) {

@@ -84,6 +84,13 @@ std::string sync(Rig& rig, Words&) {
   return "";
 }
 
+std::string tidy(Rig& rig, Words& words) {
+  const auto names = split(words.text("name", ""));
+  Engine::Progress progress;
+  expect(rig.run([&] { return rig.engine().tidy(names, &progress); }), "tidy");
+  return fmt::format(R"("rewritten": {}, "shared": {})", progress.rewritten, progress.shared);
+}
+
 std::string status(Rig& rig, Words&) {
   const auto ask = [&]() -> Task<PoolStatus> { co_return rig.engine().status(); };
   const PoolStatus now = rig.run(ask);

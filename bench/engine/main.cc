@@ -41,10 +41,11 @@ int main(int count, char** words) {
   namespace verbs = brindle::bench;  // the C library has a clone, a remove and a sync too
   using Verb = std::string (*)(Rig&, Words&);
   const std::map<std::string, Verb> known{
-      {"volume", verbs::volume},   {"load", verbs::load},     {"snapshot", verbs::snapshot}, {"clone", verbs::clone},
-      {"remove", verbs::remove},   {"sync", verbs::sync},     {"status", verbs::status},     {"touch", verbs::touch},
-      {"latency", verbs::latency}, {"history", verbs::history}, {"chain", verbs::chain},     {"clones", verbs::clones},
-      {"delete", verbs::delete_cost}, {"cores", verbs::cores}};
+      {"volume", verbs::volume},   {"load", verbs::load},          {"snapshot", verbs::snapshot},
+      {"clone", verbs::clone},     {"remove", verbs::remove},      {"sync", verbs::sync},
+      {"tidy", verbs::tidy},       {"status", verbs::status},      {"touch", verbs::touch},
+      {"latency", verbs::latency}, {"history", verbs::history},    {"chain", verbs::chain},
+      {"clones", verbs::clones},   {"delete", verbs::delete_cost}, {"cores", verbs::cores}};
   std::printf("{\"ready\": true}\n");
   std::fflush(stdout);
   for (std::string line; std::getline(std::cin, line);) {

@@ -17,6 +17,7 @@ std::string snapshot(Rig& rig, Words& words);
 std::string clone(Rig& rig, Words& words);
 std::string remove(Rig& rig, Words& words);
 std::string sync(Rig& rig, Words& words);
+std::string tidy(Rig& rig, Words& words);
 std::string status(Rig& rig, Words& words);
 
 // questions.cc: what takes more than one step

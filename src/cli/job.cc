@@ -35,9 +35,9 @@ Json watch(Context& context, const Client& client, const std::string& path, cons
 
 }  // namespace
 
-Json run_job(Context& context, const std::string& path, const std::string& verb) {
+Json run_job(Context& context, const std::string& path, const std::string& verb, const Json& body) {
   const Client client = context.client();
-  client.post(path);
+  client.post(path, body);
   Json job;
   try {
     job = watch(context, client, path, verb);

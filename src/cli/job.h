@@ -7,8 +7,8 @@
 
 namespace brindle::cli {
 
-/// Starts the job at `path` ("/v1/scrub"), shows its progress until it has ended, and returns it as it then is.
+/// Starts the job at `path` ("/v1/scrub") with `body`, shows its progress until it has ended, and returns it as it then is.
 /// On Ctrl-C it ends the job before it throws Failure interrupted. Refuses with `busy` where one runs already.
-Json run_job(Context& context, const std::string& path, const std::string& verb);
+Json run_job(Context& context, const std::string& path, const std::string& verb, const Json& body = Json::object());
 
 }  // namespace brindle::cli

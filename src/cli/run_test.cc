@@ -227,6 +227,17 @@ TEST_F(Run, damage_is_named_with_its_holders_and_ends_with_1) {
   EXPECT_EQ(Json::parse(brindle({"check", "--json"}).out).at("damage").size(), 3u);
 }
 
+TEST_F(Run, tidy_tells_what_it_moved_and_what_snapshots_keep_where_it_is) {
+  daemon.answer("POST /v1/tidy", 202, R"({"running":true,"done":0,"total":8192,"error":"","rewritten":0,"shared":0})");
+  daemon.answer("GET /v1/tidy", 200,
+                R"({"running":false,"done":8192,"total":8192,"error":"","rewritten":8192,"shared":4096})");
+  EXPECT_EQ(brindle({"tidy", "db"}).out,
+            "8.0 KiB written again, in order; 4.0 KiB are scattered and stay so, since snapshots hold them\n");
+  EXPECT_EQ(Json::parse(brindle({"tidy", "--json"}).out),
+            Json::parse(R"({"read":8192,"rewritten":8192,"shared":4096})"));
+  EXPECT_EQ(brindle({"tidy", "db@s"}).exit, 1);
+}
+
 TEST_F(Run, a_scrub_that_fails_or_runs_already_is_refused) {
   daemon.refuse("POST /v1/scrub", 409, "busy", "a scrub is under way: wait for its end");
   EXPECT_EQ(brindle({"scrub"}).err, "brindle: scrub: a scrub is under way: wait for its end\n");

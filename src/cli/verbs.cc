@@ -37,6 +37,7 @@ void add_all(CLI::App& app, Context& context) {
   add_pool(app, context);
   add_check(app, context);
   add_scrub(app, context);
+  add_tidy(app, context);
   add_completion(app, context);
   add_complete(app, context);
 

@@ -25,6 +25,7 @@ void add_status(CLI::App& app, Context& context);
 void add_sync(CLI::App& app, Context& context);
 void add_pool(CLI::App& app, Context& context);
 void add_check(CLI::App& app, Context& context);
+void add_tidy(CLI::App& app, Context& context);
 void add_scrub(CLI::App& app, Context& context);
 void add_completion(CLI::App& app, Context& context);
 void add_complete(CLI::App& app, Context& context);

@@ -47,6 +47,7 @@ Api::~Api() = default;
 void Api::close() {
   scrub_.close();
   check_.close();
+  tidy_.close();
 }
 
 Status Api::Call::finish() const {
@@ -80,6 +81,9 @@ const std::vector<Api::Route>& Api::routes() {
       {"POST", "check", false, &Api::check_start},
       {"GET", "check", false, &Api::check_show},
       {"DELETE", "check", false, &Api::check_end},
+      {"POST", "tidy", false, &Api::tidy_start},
+      {"GET", "tidy", false, &Api::tidy_show},
+      {"DELETE", "tidy", false, &Api::tidy_end},
   };
   return routes;
 }

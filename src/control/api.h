@@ -86,6 +86,9 @@ class Api {
   Answer scrub_start(Call& call);
   Answer scrub_show(Call& call);
   Answer scrub_end(Call& call);
+  Answer tidy_start(Call& call);
+  Answer tidy_show(Call& call);
+  Answer tidy_end(Call& call);
   Answer check_start(Call& call);
   Answer check_show(Call& call);
   Answer check_end(Call& call);
@@ -103,6 +106,8 @@ class Api {
   Result<size_t> create_all(std::vector<std::string> names, bool if_not_exists, bool snapshots, Make make);
   Answer entries(unsigned status, const std::vector<std::string>& names);
   Answer job(unsigned status, Job& job);
+  template <class Run>
+  JobSteps steps(Run run);
   void write_pool(JsonWriter& to, const PoolStatus& status);
 
   Engine& engine_;
@@ -112,6 +117,7 @@ class Api {
   RateMeter meter_;
   Job scrub_;
   Job check_;
+  Job tidy_{true};
 };
 
 /// An answer of one JSON document.

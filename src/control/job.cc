@@ -52,7 +52,11 @@ void Job::write(JsonWriter& to) {
   const Engine::Progress progress = running_ ? steps_->progress() : last_;
   to.begin_object().member("running", running_).member("done", progress.done).member("total", progress.total);
   to.member("error", error_ ? std::string_view(error_->message) : std::string_view());
-  write_damage(to.key("damage"), damage_);
+  if (tidies_) {
+    to.member("rewritten", progress.rewritten).member("shared", progress.shared);
+  } else {
+    write_damage(to.key("damage"), damage_);
+  }
   to.end_object();
 }
 

@@ -1,4 +1,4 @@
-// job.h: work of minutes that a client starts, looks at and ends: scrub and check. One of each runs at a time.
+// job.h: work of minutes that a client starts, looks at and ends: scrub, check and tidy. One of each runs at a time.
 //
 // Holds:  the work runs on a thread of its own; its result stays until the next one is started.
 // Caller: any thread but a reactor's.
@@ -27,6 +27,8 @@ struct JobSteps {
 
 class Job {
  public:
+  /// `tidies`: what it tells is what it wrote again, not what is damaged.
+  explicit Job(bool tidies = false) : tidies_(tidies) {}
   ~Job() { close(); }
   /// Starts it. Fails: busy, stopping.
   Status start(JobSteps steps);
@@ -34,13 +36,14 @@ class Job {
   void end();
   /// The same, and no other one is started.
   void close();
-  /// `{running, done, total, error, damage}`; of a job that never ran: not running, nothing done.
+  /// `{running, done, total, error, damage}`, or `rewritten` and `shared` for the last; of a job that never ran: not running, nothing done.
   void write(JsonWriter& to);
 
  private:
   std::mutex mutex_;        // over what follows
   std::mutex thread_mutex_; // over `thread_` and `closed_`; taken first
   std::thread thread_;
+  const bool tidies_;
   bool closed_ = false;
   std::optional<JobSteps> steps_;
   bool running_ = false;

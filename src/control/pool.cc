@@ -67,16 +67,20 @@ Answer Api::sync(Call& call) {
   return done ? status(call) : problem(done.error());
 }
 
-Answer Api::scrub_start(Call& call) {
-  if (auto status = call.finish(); !status) return problem(status.error());
-  const auto progress = std::make_shared<Engine::Progress>();  // belongs to the home core
+/// A job of the engine: `run` gets the progress, which belongs to the home core.
+template <class Run>
+JobSteps Api::steps(Run run) {
+  const auto progress = std::make_shared<Engine::Progress>();
   JobSteps steps;
-  steps.run = [this, progress] {
-    return call_blocking(home_, [this, progress] { return engine_.scrub(progress.get()); });
-  };
+  steps.run = [this, progress, run] { return call_blocking(home_, [progress, run] { return run(progress.get()); }); };
   steps.progress = [this, progress] { return ask_blocking(home_, [progress] { return *progress; }); };
   steps.stop = [this, progress] { ask_blocking(home_, [progress] { return progress->stop = true; }); };
-  const Status started = scrub_.start(std::move(steps));
+  return steps;
+}
+
+Answer Api::scrub_start(Call& call) {
+  if (auto status = call.finish(); !status) return problem(status.error());
+  const Status started = scrub_.start(steps([this](Engine::Progress* progress) { return engine_.scrub(progress); }));
   return started ? job(202, scrub_) : problem(started.error());
 }
 
@@ -89,6 +93,39 @@ Answer Api::scrub_end(Call& call) {
   if (auto status = call.finish(); !status) return problem(status.error());
   scrub_.end();
   return job(200, scrub_);
+}
+
+namespace {
+
+Task<Result<std::vector<DamageRange>>> tidy(Engine& engine, std::vector<std::string> names,
+                                            Engine::Progress* progress) {
+  const Status status = co_await engine.tidy(std::move(names), progress);
+  if (!status) co_return status.error();
+  co_return std::vector<DamageRange>();
+}
+
+}  // namespace
+
+Answer Api::tidy_start(Call& call) {
+  const std::vector<std::string> names = call.body.texts("volumes");
+  if (auto status = call.finish(); !status) return problem(status.error());
+  for (const std::string& name : names) {
+    if (auto entry = find_kind(name, false); !entry) return problem(entry.error());
+  }
+  const Status started =
+      tidy_.start(steps([this, names](Engine::Progress* progress) { return tidy(engine_, names, progress); }));
+  return started ? job(202, tidy_) : problem(started.error());
+}
+
+Answer Api::tidy_show(Call& call) {
+  const Status status = call.finish();
+  return status ? job(200, tidy_) : problem(status.error());
+}
+
+Answer Api::tidy_end(Call& call) {
+  if (auto status = call.finish(); !status) return problem(status.error());
+  tidy_.end();
+  return job(200, tidy_);
 }
 
 Answer Api::check_start(Call& call) {

@@ -53,6 +53,7 @@ class EngineCore final : public Engine, public PoolClient {
   Task<Status> sync() override;
   Task<Status> pool_grow(u64 size) override;
   Task<Result<std::unique_ptr<Hold>>> hold_checkpoint() override;
+  Task<Status> tidy(std::vector<std::string> names, Progress* progress) override;
   Task<Result<std::vector<DamageRange>>> scrub(Progress* progress) override;
 
   // --- for tests
@@ -127,6 +128,17 @@ class EngineCore final : public Engine, public PoolClient {
   Result<Command> plan_resize(const std::string& name, u64 size, bool force);
   Result<std::vector<Entry*>> resolve(const std::vector<std::string>& names, bool with_snapshots) const;
   NewEntry new_entry(std::string name);
+
+  // tidy.cc
+  struct Tidying;
+  struct Row {
+    u64 first = 0;  // block of a volume
+    u64 count = 0;
+  };
+  std::vector<Row> scattered(const Root& head, u64 leaf, std::span<const BlockAt> blocks, u64& shared);
+  Task<void> rewrite(Row row, Tidying& tidying);
+  Task<bool> read_alone(RootId root, Row row, std::span<BlockAt> at, MutBytes into);
+  Task<Status> tidy_volume(Tidying& tidying);
 
   EntryInfo info(const Entry& entry) const;
   Task<void> run_reclaimer();

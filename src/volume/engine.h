@@ -211,12 +211,17 @@ class Engine {
   };
   /// Checkpoints (a pool that is read-only stays as it is), and holds.
   virtual Task<Result<std::unique_ptr<Hold>>> hold_checkpoint() = 0;
-  /// Reads every live block back and compares checksums; `done` and `total` are bytes, for progress.
   struct Progress {
-    u64 done = 0;
+    u64 done = 0;  // bytes, as the next three
     u64 total = 0;
+    u64 rewritten = 0;  // by tidy
+    u64 shared = 0;     // tidy: scattered, and left so, since a snapshot holds it as well
     bool stop = false;  // set by the caller to end early
   };
+  /// Writes what lies scattered in these volumes (all for none) once more, in order. What snapshots hold as well stays.
+  /// Fails: no_space, read_only, cancelled; not_found or invalid, and nothing was done.
+  virtual Task<Status> tidy(std::vector<std::string> names, Progress* progress) = 0;
+  /// Reads every live block back and compares checksums.
   virtual Task<Result<std::vector<DamageRange>>> scrub(Progress* progress) = 0;
 };
 

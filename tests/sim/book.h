@@ -36,6 +36,13 @@ class Book final : public ApplyWatcher {
   /// `excused`: the device or a full pool may have been in the way. `saved`: the snapshots that a rollback tells of.
   void end(Ticket ticket, const Status& status, bool excused, const std::vector<std::string>& saved = {});
 
+  // --- tidying: any volume's blocks may be written once more, as they are
+  void begin_tidy() {
+    ++tidying_;
+    tidied_ = true;
+  }
+  void end_tidy() { --tidying_; }
+
   // --- reads
   struct Reading {
     EntryId object = 0;
@@ -83,6 +90,7 @@ class Book final : public ApplyWatcher {
   void new_effect(Effect effect);
   void apply(const Command& command);
   void apply(const DataRecord& record, const std::vector<model::Block>& blocks);
+  bool tidied(const DataRecord& record, bool ok, std::vector<model::Block>& blocks) const;
   void put(Object object);
   State state_at(u64 number) const;
   void crashed();
@@ -97,6 +105,8 @@ class Book final : public ApplyWatcher {
   bool replaying_ = false;
   u64 changes_ = 0;
   u64 names_version_ = 0;
+  u64 tidying_ = 0;
+  bool tidied_ = false;  // ever: a replay may bring what the device refused, or what nobody saw applied
   Marks marks_;
   u64 must_ = 0;          // what the next opening has to have
   Claims claims_;

@@ -14,6 +14,7 @@ State Book::state_at(u64 number) const {
 
 void Book::crashed() {
   claims_.doubt_all();
+  tidying_ = 0;
   readings_.clear();
 }
 

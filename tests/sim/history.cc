@@ -17,7 +17,7 @@ constexpr std::string_view profile_names[] = {"plain",     "many lanes", "tiny c
 constexpr std::string_view op_names[] = {
     "read",   "write",  "zero",   "discard", "flush",   "create", "snapshot",  "clone", "rollback",
     "resize", "rename", "label",  "protect", "remove",  "frees",  "measure",   "extents", "diff",
-    "list",   "sync",   "scrub",  "check",   "grow",    "pause",  "fault: a call fails once",
+    "list",   "sync",   "scrub",  "check",   "tidy",   "grow",    "pause",  "fault: a call fails once",
     "fault: reads fail", "fault: writes fail", "fault: a flush fails", "fault: the host is full, or no more", "fault: slow calls", "fault: slow reads",
     "fault: a stuck call", "fault: a bad block", "fault: a lost write", "fault: a misdirected write",
     "settle", "reopen", "kill", "power loss"};
@@ -301,7 +301,7 @@ class Drawer {
 
   Op ask() {
     Op op{.name = pick(list(true, true))};
-    switch (rng_.below(profile(Profile::many_lanes) ? 24 : 14)) {
+    switch (rng_.below(profile(Profile::many_lanes) ? 24 : 15)) {
       case 0: op.kind = OpKind::frees; op.names = some(list(true, true), 4); op.flag = rng_.one_in(4); break;
       case 1: op.kind = OpKind::measure; break;
       case 2: op.kind = OpKind::extents; break;
@@ -309,6 +309,7 @@ class Drawer {
       case 4: op.kind = OpKind::list; break;
       case 5: op.kind = rng_.one_in(3) ? OpKind::scrub : OpKind::list; break;
       case 6: op.kind = rng_.one_in(3) ? OpKind::check : OpKind::extents; break;
+      case 7: op.kind = OpKind::tidy; break;
       default:
         op.kind = OpKind::read;
         range(op);

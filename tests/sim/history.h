@@ -32,7 +32,7 @@ enum class OpKind : u8 {
   read, write, zero, discard, flush,
   create, snapshot, clone, rollback, resize, rename, label, protect, remove,
   frees, measure, extents, diff, list,
-  sync, scrub, check, grow, pause,
+  sync, scrub, check, tidy, grow, pause,
   // what the device does from now on
   fault_passing,     // the next read, write or flush fails once
   fault_reads,       // so many reads fail

@@ -392,6 +392,11 @@ Task<void> Player::run_upkeep(Op op) {
     }
     if (!found) status = found.error();
     if (!found && !excused(status, op)) fail("a scrub fails: " + found.error().message);
+  } else if (op.kind == OpKind::tidy) {
+    book_.begin_tidy();
+    status = co_await engine_->tidy({}, nullptr);
+    book_.end_tidy();
+    if (!status && !excused(status, op)) fail("tidying fails: " + status.error().message);
   } else if (op.kind == OpKind::check) {
     co_await run_check();
   } else {

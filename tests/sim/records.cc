@@ -1,6 +1,7 @@
 // records.cc: what each record that takes effect does to the model, and whether a replay brings the same ones again.
 #include <fmt/format.h>
 
+#include "base/crc32c.h"
 #include "sim/book.h"
 
 namespace brindle::sim {
@@ -76,7 +77,9 @@ void Book::applied(u64 number, const DataRecord& record, const Status& status) {
   const bool by_device = !status && status.code() != Code::not_found;
   // What the device refused may be there after the next start; whose it is was said when it was refused.
   const bool after_all = known != nullptr && !known->ok && known->by_device && status;
-  if ((known == nullptr || (!known->ok && status && !after_all)) && !claims_.claim(now_, {number, at_}, record, status.ok(), replaying_, blocks)) {
+  if ((known == nullptr || (!known->ok && status && !after_all)) &&
+      !claims_.claim(now_, {number, at_}, record, status.ok(), replaying_, blocks) &&
+      !tidied(record, status.ok(), blocks)) {
     fail_(fmt::format("batch {} writes what nobody asked for: {} blocks from {} on of {}{}", number, record.count,
                       record.first_block, now_.with_root(record.head) != nullptr ? now_.name_of(*now_.with_root(record.head)) : "a volume that is gone",
                       record.zero ? ", zeroes" : ""));
@@ -90,6 +93,20 @@ void Book::applied(u64 number, const DataRecord& record, const Status& status) {
   }
   if (status) apply(record, blocks);
   states_[number] = now_;
+}
+
+/// Tidying wrote what the blocks hold already. They are new ones all the same: a snapshot may keep the old.
+bool Book::tidied(const DataRecord& record, bool ok, std::vector<Block>& blocks) const {
+  if (record.zero || (tidying_ == 0 && !(replaying_ && tidied_))) return false;
+  if (!ok) return true;
+  const Object* const object = now_.with_root(record.head);
+  blocks.clear();
+  for (u64 i = 0; object != nullptr && i < record.count; ++i) {
+    const Block held = object->content.blocks.find(record.first_block + i);
+    if (held == nullptr || crc32c(std::as_bytes(std::span(*held))) != record.crcs[i]) return false;
+    blocks.push_back(std::make_shared<const std::string>(*held));
+  }
+  return object != nullptr;
 }
 
 // --- what they do ---------------------------------------------------------------------------------------------------

@@ -108,6 +108,9 @@ with running() as brindle:
     for verb in ("scrub", "check"):
         equal(keys(brindle.json(verb), {"read", "damage"}, verb)["damage"], [], verb)
         check(brindle.text(verb).startswith("nothing is wrong, "), verb)
+    keys(brindle.json("tidy"), {"read", "rewritten", "shared"}, "tidy")
+    check("written again, in order" in brindle.text("tidy"), "tidy")
+    brindle.refused("tidy", "nobody", code="not_found")
     check(brindle.text("--version").startswith("brindle "), "version")
     brindle.refused("check", "--offline", os.path.join(brindle.state, "pool"), code="busy")
     brindle.daemon.stop()
