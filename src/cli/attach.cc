@@ -11,16 +11,16 @@
 #include "cli/show.h"
 #include "cli/table.h"
 #include "cli/verbs.h"
-#include "serve/fuse/attach.h"
-#include "serve/fuse/file_system.h"
-#include "serve/fuse/server.h"
-#include "serve/fuse/spawn.h"
+#include "serve/attach/attach.h"
+#include "serve/attach/file_system.h"
+#include "serve/attach/server.h"
+#include "serve/attach/spawn.h"
 
 namespace brindle::cli {
 
 namespace {
 
-using fuse::Attachment;
+using attach::Attachment;
 
 constexpr const char* nbd_socket_name = "nbd.sock";
 constexpr std::chrono::milliseconds quick_patience{1000};    // for names to show, which are nice to have
@@ -29,9 +29,9 @@ constexpr std::chrono::milliseconds server_patience{5000};   // a list of a hund
 bool is_snapshot(const std::string& name) { return name.find('@') != std::string::npos; }
 
 /// By uuid, in case it was renamed. Throws Failure; not_found where the daemon has no such thing.
-fuse::Whereabouts find_now(const Client& client, const std::string& uuid, const std::string& last_name) {
+attach::Whereabouts find_now(const Client& client, const std::string& uuid, const std::string& last_name) {
   const auto here = [](const Json& entry) {
-    return fuse::Whereabouts{entry.at("name").get<std::string>(), entry.at("size").get<u64>()};
+    return attach::Whereabouts{entry.at("name").get<std::string>(), entry.at("size").get<u64>()};
   };
   try {
     const Json entry = client.get(path_of(last_name));
@@ -58,7 +58,7 @@ Json to_json(const Attachment& attachment) {
 
 /// With the names that the daemon has for them now, if it is there.
 std::vector<Attachment> attachments(const Context& context) {
-  auto found = fuse::list(fuse::attach_folder(context.state_dir()));
+  auto found = attach::list(attach::attach_folder(context.state_dir()));
   Client client = context.client();
   client.set_patience(quick_patience);
   try {
@@ -104,11 +104,11 @@ void run_attach(Context& context, const AttachOptions& given) {
   if (!given.mkfs.empty() && is_snapshot(given.name)) {
     refuse(Code::read_only, "a snapshot cannot get a file system: clone it, and attach the clone");
   }
-  must(fuse::attach_check());
+  must(attach::attach_check());
   const Json entry = context.client().get(path_of(given.name));
   const std::string state = std::filesystem::absolute(context.state_dir()).lexically_normal().string();
-  fuse::AttachRequest request;
-  request.folder = fuse::attach_folder(state);
+  attach::AttachRequest request;
+  request.folder = attach::attach_folder(state);
   request.name = given.name;
   request.uuid = entry.at("uuid");
   request.snapshot = is_snapshot(given.name);
@@ -117,7 +117,7 @@ void run_attach(Context& context, const AttachOptions& given) {
   request.force = given.force;
   request.server = {"brindle", "--state", state, "serve-attachment", "--uuid", request.uuid, given.name};
   if (request.snapshot) request.server.emplace_back("--read-only");
-  auto attached = fuse::attach(request);
+  auto attached = attach::attach(request);
   if (!attached) refuse(attached.code(), fmt::format("{}: {}", given.name, attached.error().message));
   context.document(to_json(*attached));
   context.say(attached->device);
@@ -139,12 +139,12 @@ const Attachment* meant(const std::vector<Attachment>& all, const std::string& w
 }
 
 void run_refresh(Context& context, const std::string& name) {
-  must(fuse::attach_check());
+  must(attach::attach_check());
   const auto all = attachments(context);
   const Attachment* found = meant(all, name);
   if (found == nullptr) refuse_unattached(name);
   const auto now = find_now(context.client(), found->uuid, found->name);
-  must(fuse::refresh(*found, now.size));
+  must(attach::refresh(*found, now.size));
   Attachment fresh = *found;
   fresh.size = now.size;
   context.document(to_json(fresh));
@@ -160,7 +160,7 @@ void run_detach(Context& context, const DetachOptions& given) {
   if (given.all == !given.name.empty()) {
     throw Failure(Exit::usage, "usage", "give either NAME or --all: `brindle attach` lists what is attached");
   }
-  must(fuse::attach_check());
+  must(attach::attach_check());
   const auto all = attachments(context);
   std::vector<const Attachment*> chosen;
   if (given.all) {
@@ -174,7 +174,7 @@ void run_detach(Context& context, const DetachOptions& given) {
   std::string code;
   Json detached = Json::array();
   for (const Attachment* attachment : chosen) {
-    auto status = fuse::detach(*attachment, given.force);
+    auto status = attach::detach(*attachment, given.force);
     if (status) {
       detached.push_back(attachment->name);
       context.say(fmt::format("{}: detached", attachment->name));
@@ -197,7 +197,7 @@ struct ServeOptions {
 void run_serve(Context& context, const ServeOptions& given) {
   Client client = context.client();
   client.set_patience(server_patience);
-  const fuse::FindVolume find = [&client](const std::string& uuid, const std::string& last_name) -> Result<fuse::Whereabouts> {
+  const attach::FindVolume find = [&client](const std::string& uuid, const std::string& last_name) -> Result<attach::Whereabouts> {
     try {
       return find_now(client, uuid, last_name);
     } catch (const Failure& failure) {
@@ -208,9 +208,9 @@ void run_serve(Context& context, const ServeOptions& given) {
     }
   };
   const std::string state = context.state_dir();
-  const fuse::ServeOptions options{fuse::Place(fuse::attach_folder(state), given.uuid), given.name, given.name,
+  const attach::ServeOptions options{attach::Place(attach::attach_folder(state), given.uuid), given.name, given.name,
                                    fmt::format("{}/{}", state, nbd_socket_name), given.read_only, given.overlay};
-  const int status = fuse::serve(options, find, [&given](const Status& how) { fuse::tell_starter(given.ready_fd, how); });
+  const int status = attach::serve(options, find, [&given](const Status& how) { attach::tell_starter(given.ready_fd, how); });
   if (status != 0) context.end_with(Exit::refused);
 }
 
@@ -231,10 +231,10 @@ void add_serve(CLI::App& app, Context& context) {
 void let_device_follow(Context& context, const Json& volume) {
   const std::string uuid = text_at(volume, "uuid");
   const std::string name = text_at(volume, "name");
-  for (const Attachment& attachment : fuse::list(fuse::attach_folder(context.state_dir()))) {
+  for (const Attachment& attachment : attach::list(attach::attach_folder(context.state_dir()))) {
     if (attachment.uuid != uuid) continue;
-    Status followed = fuse::attach_check();
-    if (followed) followed = fuse::refresh(attachment, volume.at("size").get<u64>());
+    Status followed = attach::attach_check();
+    if (followed) followed = attach::refresh(attachment, volume.at("size").get<u64>());
     if (followed) {
       context.say(fmt::format("{} has it too", attachment.device));
     } else {

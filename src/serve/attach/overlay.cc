@@ -1,4 +1,4 @@
-#include "serve/fuse/overlay.h"
+#include "serve/attach/overlay.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -9,7 +9,7 @@
 
 #include <fmt/format.h>
 
-namespace brindle::fuse {
+namespace brindle::attach {
 
 namespace {
 
@@ -51,4 +51,4 @@ Status Overlay::patch(u64 offset, MutBytes into) const {
   return {};
 }
 
-}  // namespace brindle::fuse
+}  // namespace brindle::attach

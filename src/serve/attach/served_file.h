@@ -12,12 +12,12 @@
 #include <vector>
 
 #include "base/result.h"
-#include "serve/fuse/nbd_client.h"
-#include "serve/fuse/overlay.h"
+#include "serve/attach/nbd_client.h"
+#include "serve/attach/overlay.h"
 
 struct fuse_session;
 
-namespace brindle::fuse {
+namespace brindle::attach {
 
 struct ServedFileOptions {
   std::string folder;       // an empty one, which the mount hides
@@ -70,4 +70,4 @@ class ServedFile {
   std::vector<void*> spare_;
 };
 
-}  // namespace brindle::fuse
+}  // namespace brindle::attach

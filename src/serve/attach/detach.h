@@ -4,9 +4,9 @@
 #pragma once
 
 #include "base/result.h"
-#include "serve/fuse/attach.h"
+#include "serve/attach/attach.h"
 
-namespace brindle::fuse {
+namespace brindle::attach {
 
 /// As detach() in attach.h, with the lock held. Fails: busy, io; then the device is still there and works.
 Status detach_locked(const Attachment& attachment, bool force);
@@ -14,4 +14,4 @@ Status detach_locked(const Attachment& attachment, bool force);
 /// The kernel has nothing of it any more, neither a device nor a mount: the records alone are left.
 bool is_remnant(const Place& place);
 
-}  // namespace brindle::fuse
+}  // namespace brindle::attach

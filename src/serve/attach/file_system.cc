@@ -1,4 +1,4 @@
-#include "serve/fuse/file_system.h"
+#include "serve/attach/file_system.h"
 
 #include <blkid/blkid.h>
 #include <sys/mount.h>
@@ -12,7 +12,7 @@
 
 #include "base/run_program.h"
 
-namespace brindle::fuse {
+namespace brindle::attach {
 
 namespace {
 
@@ -104,4 +104,4 @@ Status mount_device(const std::string& device, const std::string& point, bool re
                                                                   std::strerror(why))};
 }
 
-}  // namespace brindle::fuse
+}  // namespace brindle::attach

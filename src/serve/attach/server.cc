@@ -1,4 +1,4 @@
-#include "serve/fuse/server.h"
+#include "serve/attach/server.h"
 
 #include <malloc.h>
 #include <poll.h>
@@ -17,14 +17,14 @@
 
 #include <fmt/format.h>
 
-#include "serve/fuse/nbd_client.h"
-#include "serve/fuse/served_file.h"
+#include "serve/attach/nbd_client.h"
+#include "serve/attach/served_file.h"
 
 #ifndef PR_SET_IO_FLUSHER
 #define PR_SET_IO_FLUSHER 57
 #endif
 
-namespace brindle::fuse {
+namespace brindle::attach {
 
 namespace {
 
@@ -288,4 +288,4 @@ int serve(const ServeOptions& options, const FindVolume& find, const std::functi
   return 0;
 }
 
-}  // namespace brindle::fuse
+}  // namespace brindle::attach

@@ -13,7 +13,7 @@
 #include "base/units.h"
 #include "base/fd.h"
 
-namespace brindle::fuse {
+namespace brindle::attach {
 
 struct NbdConnection {
   Fd socket;               // blocking
@@ -30,4 +30,4 @@ struct NbdConnection {
 
 Result<NbdConnection> nbd_connect(const std::string& socket_path, const std::string& export_name, int patience_ms);
 
-}  // namespace brindle::fuse
+}  // namespace brindle::attach

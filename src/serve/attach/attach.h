@@ -15,9 +15,9 @@
 #include <vector>
 
 #include "base/result.h"
-#include "serve/fuse/records.h"
+#include "serve/attach/records.h"
 
-namespace brindle::fuse {
+namespace brindle::attach {
 
 struct AttachRequest {
   std::string folder;       // attach_folder()
@@ -52,4 +52,4 @@ Status detach(const Attachment& attachment, bool force);
 /// Lets the device follow the volume's size, which is `size` now.
 Status refresh(const Attachment& attachment, u64 size);
 
-}  // namespace brindle::fuse
+}  // namespace brindle::attach

@@ -12,9 +12,9 @@
 #include <string>
 
 #include "base/result.h"
-#include "serve/fuse/records.h"
+#include "serve/attach/records.h"
 
-namespace brindle::fuse {
+namespace brindle::attach {
 
 /// Where a volume or snapshot is now.
 struct Whereabouts {
@@ -38,4 +38,4 @@ struct ServeOptions {
 /// cannot be (with the reason).
 int serve(const ServeOptions& options, const FindVolume& find, const std::function<void(Status)>& ready);
 
-}  // namespace brindle::fuse
+}  // namespace brindle::attach

@@ -1,4 +1,4 @@
-#include "serve/fuse/nbd_client.h"
+#include "serve/attach/nbd_client.h"
 
 #include <sys/socket.h>
 #include <unistd.h>
@@ -8,9 +8,9 @@
 
 #include <gtest/gtest.h>
 
-#include "serve/fuse/big_endian.h"
+#include "serve/attach/big_endian.h"
 
-namespace brindle::fuse {
+namespace brindle::attach {
 namespace {
 
 /// What the test keeps of a command that has ended.
@@ -256,4 +256,4 @@ TEST(NbdClient, reads_without_structured_replies_work_too) {
 }
 
 }  // namespace
-}  // namespace brindle::fuse
+}  // namespace brindle::attach

@@ -1,11 +1,11 @@
-#include "serve/fuse/overlay.h"
+#include "serve/attach/overlay.h"
 
 #include <cstdlib>
 #include <vector>
 
 #include <gtest/gtest.h>
 
-namespace brindle::fuse {
+namespace brindle::attach {
 namespace {
 
 std::vector<std::byte> filled(size_t length, int value) { return std::vector<std::byte>(length, std::byte(value)); }
@@ -39,4 +39,4 @@ TEST(Overlay, refuses_part_of_a_sector) {
 }
 
 }  // namespace
-}  // namespace brindle::fuse
+}  // namespace brindle::attach

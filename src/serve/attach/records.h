@@ -22,7 +22,7 @@
 #include "base/units.h"
 #include "base/fd.h"
 
-namespace brindle::fuse {
+namespace brindle::attach {
 
 struct Record {
   std::string name;          // when it was attached
@@ -81,4 +81,4 @@ std::vector<Place> places(const std::string& attach_folder);
 /// Waits until no other command works on the attachment, at most `patience_ms`. Fails: busy.
 Result<Fd> lock_place(const Place& place, int patience_ms);
 
-}  // namespace brindle::fuse
+}  // namespace brindle::attach

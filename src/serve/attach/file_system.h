@@ -8,7 +8,7 @@
 
 #include "base/result.h"
 
-namespace brindle::fuse {
+namespace brindle::attach {
 
 /// The type of the file system ("ext4"), or "gpt partition table", "swap" and the like; "" where no signature is known.
 Result<std::string> probe_device(const std::string& device);
@@ -21,4 +21,4 @@ Status make_file_system(const std::string& device, const std::string& type, bool
 /// Mounts what the device holds. A snapshot or a clone has the same file system UUID as its origin, and may be mounted beside it.
 Status mount_device(const std::string& device, const std::string& point, bool read_only);
 
-}  // namespace brindle::fuse
+}  // namespace brindle::attach

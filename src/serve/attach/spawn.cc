@@ -1,4 +1,4 @@
-#include "serve/fuse/spawn.h"
+#include "serve/attach/spawn.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -15,7 +15,7 @@
 
 #include "base/fd.h"
 
-namespace brindle::fuse {
+namespace brindle::attach {
 
 namespace {
 
@@ -96,4 +96,4 @@ void tell_starter(int ready_fd, const Status& status) {
   ::close(ready_fd);
 }
 
-}  // namespace brindle::fuse
+}  // namespace brindle::attach

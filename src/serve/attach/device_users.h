@@ -8,7 +8,7 @@
 
 #include "base/units.h"
 
-namespace brindle::fuse {
+namespace brindle::attach {
 
 struct Mount {
   std::string point;   // where
@@ -31,4 +31,4 @@ std::string shown_users(const std::vector<User>& users);
 /// What the kernel has built on it: device mapper, md, or the swap; "" for nothing.
 std::string holders_of(const std::string& device);
 
-}  // namespace brindle::fuse
+}  // namespace brindle::attach

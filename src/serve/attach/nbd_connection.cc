@@ -1,4 +1,4 @@
-#include "serve/fuse/nbd_connection.h"
+#include "serve/attach/nbd_connection.h"
 
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -10,9 +10,9 @@
 
 #include <fmt/format.h>
 
-#include "serve/fuse/big_endian.h"
+#include "serve/attach/big_endian.h"
 
-namespace brindle::fuse {
+namespace brindle::attach {
 
 namespace {
 
@@ -201,4 +201,4 @@ Result<NbdConnection> nbd_connect(const std::string& socket_path, const std::str
   return Handshake(std::move(socket)).run(export_name);
 }
 
-}  // namespace brindle::fuse
+}  // namespace brindle::attach

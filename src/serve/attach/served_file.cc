@@ -1,4 +1,4 @@
-#include "serve/fuse/served_file.h"
+#include "serve/attach/served_file.h"
 
 #define FUSE_USE_VERSION 314
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 
 #include <fmt/format.h>
 
-namespace brindle::fuse {
+namespace brindle::attach {
 
 namespace {
 
@@ -377,4 +377,4 @@ void ServedFile::spare_give(void* buffer) {
   }
 }
 
-}  // namespace brindle::fuse
+}  // namespace brindle::attach

@@ -1,4 +1,4 @@
-#include "serve/fuse/loop_device.h"
+#include "serve/attach/loop_device.h"
 
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -16,7 +16,7 @@
 
 #include "base/fd.h"
 
-namespace brindle::fuse {
+namespace brindle::attach {
 
 namespace {
 
@@ -154,4 +154,4 @@ std::vector<std::string> loop_nodes(const std::string& device) {
   return out;
 }
 
-}  // namespace brindle::fuse
+}  // namespace brindle::attach

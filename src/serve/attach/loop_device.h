@@ -12,7 +12,7 @@
 #include "base/result.h"
 #include "base/units.h"
 
-namespace brindle::fuse {
+namespace brindle::attach {
 
 /// A loop device over the file, with direct I/O and its partitions shown: "/dev/loop3".
 Result<std::string> loop_attach(const std::string& file, bool read_only);
@@ -38,4 +38,4 @@ std::vector<std::string> loop_numbers(const std::string& device);
 /// "/dev/loop3" and "/dev/loop3p1"s.
 std::vector<std::string> loop_nodes(const std::string& device);
 
-}  // namespace brindle::fuse
+}  // namespace brindle::attach

@@ -15,7 +15,7 @@
 #include "base/units.h"
 #include "base/fd.h"
 
-namespace brindle::fuse {
+namespace brindle::attach {
 
 class Overlay {
  public:
@@ -36,4 +36,4 @@ class Overlay {
   std::unordered_map<u64, u64> places_;  // sector of the snapshot -> sector of the file
 };
 
-}  // namespace brindle::fuse
+}  // namespace brindle::attach

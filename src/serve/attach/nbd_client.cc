@@ -1,4 +1,4 @@
-#include "serve/fuse/nbd_client.h"
+#include "serve/attach/nbd_client.h"
 
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -10,9 +10,9 @@
 
 #include <fmt/format.h>
 
-#include "serve/fuse/big_endian.h"
+#include "serve/attach/big_endian.h"
 
-namespace brindle::fuse {
+namespace brindle::attach {
 
 namespace {
 
@@ -348,4 +348,4 @@ void NbdClient::chunk_ends() {
   answer(cookie_, 0);
 }
 
-}  // namespace brindle::fuse
+}  // namespace brindle::attach

@@ -1,4 +1,4 @@
-#include "serve/fuse/records.h"
+#include "serve/attach/records.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -15,7 +15,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-namespace brindle::fuse {
+namespace brindle::attach {
 
 namespace {
 
@@ -152,4 +152,4 @@ Result<Fd> lock_place(const Place& place, int patience_ms) {
   }
 }
 
-}  // namespace brindle::fuse
+}  // namespace brindle::attach

@@ -1,4 +1,4 @@
-#include "serve/fuse/device_users.h"
+#include "serve/attach/device_users.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -14,9 +14,9 @@
 
 #include <fmt/format.h>
 
-#include "serve/fuse/loop_device.h"
+#include "serve/attach/loop_device.h"
 
-namespace brindle::fuse {
+namespace brindle::attach {
 
 namespace {
 
@@ -180,4 +180,4 @@ std::string holders_of(const std::string& device) {
   return {};
 }
 
-}  // namespace brindle::fuse
+}  // namespace brindle::attach

@@ -1,4 +1,4 @@
-#include "serve/fuse/attach.h"
+#include "serve/attach/attach.h"
 
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -16,13 +16,13 @@
 
 #include <fmt/format.h>
 
-#include "serve/fuse/detach.h"
-#include "serve/fuse/device_users.h"
-#include "serve/fuse/file_system.h"
-#include "serve/fuse/loop_device.h"
-#include "serve/fuse/spawn.h"
+#include "serve/attach/detach.h"
+#include "serve/attach/device_users.h"
+#include "serve/attach/file_system.h"
+#include "serve/attach/loop_device.h"
+#include "serve/attach/spawn.h"
 
-namespace brindle::fuse {
+namespace brindle::attach {
 
 namespace {
 
@@ -180,4 +180,4 @@ Status refresh(const Attachment& attachment, u64 size) {
   return loop_refresh(attachment.device);
 }
 
-}  // namespace brindle::fuse
+}  // namespace brindle::attach

@@ -5,7 +5,7 @@
 
 #include "base/units.h"
 
-namespace brindle::fuse {
+namespace brindle::attach {
 
 template <class T>
 T swapped(T value) {
@@ -27,4 +27,4 @@ void store_be(std::byte* to, T value) {
   std::memcpy(to, &value, sizeof value);
 }
 
-}  // namespace brindle::fuse
+}  // namespace brindle::attach

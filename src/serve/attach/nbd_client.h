@@ -15,9 +15,9 @@
 
 #include "base/result.h"
 #include "base/units.h"
-#include "serve/fuse/nbd_connection.h"
+#include "serve/attach/nbd_connection.h"
 
-namespace brindle::fuse {
+namespace brindle::attach {
 
 class NbdClient;
 
@@ -110,4 +110,4 @@ class NbdClient {
   bool shutting_down_ = false;    // the server said so
 };
 
-}  // namespace brindle::fuse
+}  // namespace brindle::attach

@@ -1,4 +1,4 @@
-#include "serve/fuse/detach.h"
+#include "serve/attach/detach.h"
 
 #include <fcntl.h>
 #include <sys/mount.h>
@@ -12,10 +12,10 @@
 
 #include <fmt/format.h>
 
-#include "serve/fuse/device_users.h"
-#include "serve/fuse/loop_device.h"
+#include "serve/attach/device_users.h"
+#include "serve/attach/loop_device.h"
 
-namespace brindle::fuse {
+namespace brindle::attach {
 
 namespace {
 
@@ -152,4 +152,4 @@ bool is_remnant(const Place& place) {
   return !place.is_alive() && loop_find(place.disk_part()).empty() && !is_mount_point(place.disk());
 }
 
-}  // namespace brindle::fuse
+}  // namespace brindle::attach
