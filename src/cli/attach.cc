@@ -13,6 +13,7 @@
 #include "cli/verbs.h"
 #include "serve/attach/attach.h"
 #include "serve/attach/file_system.h"
+#include "serve/attach/nbd_keeper.h"
 #include "serve/attach/server.h"
 #include "serve/attach/spawn.h"
 
@@ -49,6 +50,7 @@ Json to_json(const Attachment& attachment) {
   return {{"name", attachment.name},
           {"uuid", attachment.uuid},
           {"device", attachment.device},
+          {"driver", attachment.driver},
           {"mount", attachment.mounts.empty() ? Json(nullptr) : Json(attachment.mounts.front())},
           {"read_only", attachment.read_only},
           {"size", attachment.size},
@@ -79,11 +81,12 @@ std::vector<Attachment> attachments(const Context& context) {
 void show_attachments(Context& context) {
   const auto found = attachments(context);
   Json document = Json::array();
-  Table table({{"NAME"}, {"DEVICE"}, {"SIZE", Align::right}, {"MODE"}, {"MOUNT"}, {"PID", Align::right}, {"STATE"}});
+  Table table({{"NAME"}, {"DEVICE"}, {"DRIVER"}, {"SIZE", Align::right}, {"MODE"}, {"MOUNT"}, {"PID", Align::right}, {"STATE"}});
   for (const auto& attachment : found) {
     document.push_back(to_json(attachment));
-    const char* state = attachment.pid == 0 ? "dead: detach it" : attachment.connected ? "" : "waits for the daemon";
-    table.add({attachment.name, attachment.device, format_size(attachment.size), attachment.read_only ? "ro" : "rw",
+    const char* dead = attachment.driver == "nbd" ? "its process is dead: attach it again" : "dead: detach it";
+    const char* state = attachment.pid == 0 ? dead : attachment.connected ? "" : "waits for the daemon";
+    table.add({attachment.name, attachment.device, attachment.driver, format_size(attachment.size), attachment.read_only ? "ro" : "rw",
                attachment.mounts.empty() ? "" : attachment.mounts.front(),
                attachment.pid == 0 ? "" : std::to_string(attachment.pid), state});
   }
@@ -96,7 +99,7 @@ void show_attachments(Context& context) {
 }
 
 struct AttachOptions {
-  std::string name, mount, mkfs;
+  std::string name, mount, mkfs, driver;
   bool force = false, refresh = false;
 };
 
@@ -112,6 +115,7 @@ void run_attach(Context& context, const AttachOptions& given) {
   request.name = given.name;
   request.uuid = entry.at("uuid");
   request.snapshot = is_snapshot(given.name);
+  request.driver = given.driver;
   if (!given.mount.empty()) request.mount = std::filesystem::absolute(given.mount).lexically_normal().string();
   request.mkfs = given.mkfs;
   request.force = given.force;
@@ -189,7 +193,7 @@ void run_detach(Context& context, const DetachOptions& given) {
 }
 
 struct ServeOptions {
-  std::string uuid, name;
+  std::string uuid, name, driver;
   bool read_only = false, overlay = false;
   int ready_fd = -1;
 };
@@ -210,7 +214,8 @@ void run_serve(Context& context, const ServeOptions& given) {
   const std::string state = context.state_dir();
   const attach::ServeOptions options{attach::Place(attach::attach_folder(state), given.uuid), given.name, given.name,
                                    fmt::format("{}/{}", state, nbd_socket_name), given.read_only, given.overlay};
-  const int status = attach::serve(options, find, [&given](const Status& how) { attach::tell_starter(given.ready_fd, how); });
+  const auto ready = [&given](const Status& how) { attach::tell_starter(given.ready_fd, how); };
+  const int status = given.driver == "nbd" ? attach::keep_nbd(options, find, ready) : attach::serve(options, find, ready);
   if (status != 0) context.end_with(Exit::refused);
 }
 
@@ -222,6 +227,7 @@ void add_serve(CLI::App& app, Context& context) {
   verb->add_option("--uuid", given->uuid)->required();
   verb->add_flag("--read-only", given->read_only);
   verb->add_flag("--overlay", given->overlay);
+  verb->add_option("--driver", given->driver);
   verb->add_option("--ready-fd", given->ready_fd)->required();
   verb->add_option("NAME", given->name)->required();
 }
@@ -254,7 +260,7 @@ void add_attach(CLI::App& app, Context& context) {
       {"brindle attach db --mkfs ext4 --mount /mnt/db", "brindle attach db@monday --mount /mnt/monday", "brindle attach"},
       [given, &context] {
         if (given->name.empty()) {
-          if (!given->mount.empty() || !given->mkfs.empty() || given->refresh || given->force) {
+          if (!given->mount.empty() || !given->mkfs.empty() || !given->driver.empty() || given->refresh || given->force) {
             throw Failure(Exit::usage, "usage", "give the NAME of a volume or snapshot: `brindle volume list` shows them");
           }
           return show_attachments(context);
@@ -268,6 +274,11 @@ void add_attach(CLI::App& app, Context& context) {
   verb->add_option("--mkfs", given->mkfs, "make a file system first; refused where there is one already")
       ->type_name("ext4|xfs|btrfs")
       ->check(CLI::IsMember({"ext4", "xfs", "btrfs"}));
+  verb->add_option("--driver", given->driver,
+                   "the kernel's driver that makes the device; without it: nbd where the kernel has that, loop for\n"
+                   "snapshots that are mounted and for other kernels")
+      ->type_name("nbd|loop")
+      ->check(CLI::IsMember({"nbd", "loop"}));
   add_force(*verb, given->force, "with --mkfs: over whatever the volume holds");
   verb->add_flag("--refresh", given->refresh,
                  "let the device of an attached volume follow a resize that was made elsewhere");

@@ -16,10 +16,11 @@
 
 #include <fmt/format.h>
 
+#include "serve/attach/block_device.h"
 #include "serve/attach/detach.h"
 #include "serve/attach/device_users.h"
+#include "serve/attach/driver.h"
 #include "serve/attach/file_system.h"
-#include "serve/attach/loop_device.h"
 #include "serve/attach/spawn.h"
 
 namespace brindle::attach {
@@ -53,7 +54,7 @@ Status prepare_mount_point(const std::string& point) {
 }
 
 Attachment look(const Place& place, const Record& record) {
-  Attachment out{place, record.name, place.uuid(), record.device, {}, record.read_only, 0, 0, false};
+  Attachment out{place, record.name, place.uuid(), record.driver, record.device, {}, record.read_only, 0, 0, false};
   if (const auto server = place.read_server()) {
     const bool alive = place.is_alive();
     if (!server->name.empty()) out.name = server->name;
@@ -71,12 +72,21 @@ Status clean_stale(const Place& place) {
   return detach_locked(look(place, record), false);
 }
 
-/// Device, file system and mount, over the file that is being served.
-Status build(const AttachRequest& request, const Place& place, Record& record) {
+/// Its process was killed, and the device works without one, until the daemon ends: another process keeps it.
+Result<Attachment> revive(const AttachRequest& request, const Place& place, const Record& record) {
+  std::vector<std::string> words = request.server;
+  words.insert(words.end(), {"--driver", record.driver});
+  if (auto status = spawn_server(words, place.log()); !status) return status.error();
+  if (!request.mount.empty() || !request.mkfs.empty()) {
+    return Error{Code::exists, fmt::format("it is attached already, as {}: detach it first", record.device)};
+  }
+  return look(place, record);
+}
+
+/// Device, file system and mount, over what is being served.
+Status build(const AttachRequest& request, const Place& place, const Driver& driver, bool overlay, Record& record) {
   // A snapshot that is mounted gets its journal replayed beside it, so its device takes writes until then.
-  const bool overlay = request.snapshot && !request.mount.empty();
-  const std::string file = place.disk() + "/" + record.file_name;
-  auto device = loop_attach(file, request.snapshot && !overlay);
+  auto device = driver.make(place, record, request.snapshot && !overlay);
   if (!device) return device.error();
   record.device = *device;
   if (auto status = place.write_record(record); !status) return status;
@@ -84,8 +94,12 @@ Status build(const AttachRequest& request, const Place& place, Record& record) {
     if (auto status = make_file_system(*device, request.mkfs, request.force); !status) return status;
   }
   if (request.mount.empty()) return {};
-  if (auto status = mount_device(*device, request.mount, request.snapshot); !status) return status;
-  if (overlay) return loop_set_read_only(*device);
+  auto status = mount_device(*device, request.mount, request.snapshot);
+  if (!status && request.snapshot && !overlay) {
+    return Error{status.code(), status.error().message + ": if its journal has to be replayed, --driver loop can do that beside the snapshot"};
+  }
+  if (!status) return status;
+  if (overlay) return device_set_read_only(*device);
   return {};
 }
 
@@ -93,20 +107,16 @@ Status build(const AttachRequest& request, const Place& place, Record& record) {
 
 Status attach_check() {
   if (!has_capability(CAP_SYS_ADMIN)) {
-    return Error{Code::unsupported, "it needs CAP_SYS_ADMIN, for FUSE, loop devices and mounting: run it as root"};
-  }
-  if (::access("/dev/fuse", R_OK | W_OK) != 0) {
-    return Error{Code::unsupported, fmt::format("/dev/fuse: {}: load the kernel's fuse module (modprobe fuse)",
-                                                std::strerror(errno))};
-  }
-  if (::access("/dev/loop-control", R_OK | W_OK) != 0) {
-    return Error{Code::unsupported, fmt::format("/dev/loop-control: {}: load the kernel's loop module (modprobe loop)",
-                                                std::strerror(errno))};
+    return Error{Code::unsupported, "it needs CAP_SYS_ADMIN, for block devices and mounting: run it as root"};
   }
   return {};
 }
 
 Result<Attachment> attach(const AttachRequest& request) {
+  const bool mounted_snapshot = request.snapshot && !request.mount.empty();
+  const Driver& driver = request.driver.empty() ? driver_chosen(mounted_snapshot) : driver_named(request.driver);
+  if (auto status = driver.check(); !status) return status.error();
+  const bool overlay = mounted_snapshot && driver.has_overlay();
   const Place place(request.folder, request.uuid);
   std::error_code error;
   fs::create_directories(request.folder, error);
@@ -116,19 +126,21 @@ Result<Attachment> attach(const AttachRequest& request) {
     if (place.is_alive()) {
       return Error{Code::exists, fmt::format("it is attached already, as {}: detach it first", record->device)};
     }
+    if (outlived_its_process(place)) return revive(request, place, *record);
     if (auto status = clean_stale(place); !status) return status.error();
   }
   if (!request.mount.empty()) {
     if (auto status = prepare_mount_point(request.mount); !status) return status.error();
   }
   if (auto status = place.create(); !status) return status.error();
-  Record record{request.name, request.uuid, {}, request.name, request.mount, request.snapshot};
+  Record record{request.name, request.uuid, driver.name(), {}, request.name, request.mount, request.snapshot};
   if (auto status = place.write_record(record); !status) return status.error();
 
   std::vector<std::string> words = request.server;
-  if (request.snapshot && !request.mount.empty()) words.emplace_back("--overlay");
+  words.insert(words.end(), {"--driver", driver.name()});
+  if (overlay) words.emplace_back("--overlay");
   auto status = spawn_server(words, place.log());
-  if (status) status = build(request, place, record);
+  if (status) status = build(request, place, driver, overlay, record);
   if (!status) {
     // What had been built is of no use to anybody, so nothing is lost by force.
     (void)detach_locked(look(place, record), true);
@@ -174,10 +186,7 @@ Status refresh(const Attachment& attachment, u64 size) {
     std::this_thread::sleep_for(5ms);
   }
   const Record record = attachment.place.read_record().value_or(Record{});
-  struct stat about {};  // asking for the size is what makes the kernel take it over
-  const std::string file = attachment.place.disk() + "/" + record.file_name;
-  if (::stat(file.c_str(), &about) != 0) return Error{Code::io, fmt::format("{}: {}", file, std::strerror(errno))};
-  return loop_refresh(attachment.device);
+  return driver_named(record.driver).refresh(attachment.place, record);
 }
 
 }  // namespace brindle::attach

@@ -1,7 +1,6 @@
 // attach.h: attaching a volume as a block device of this machine, and undoing it; everything but the command line.
 //
-// The kernel here needs neither nbd nor nvme-tcp: a background process (server.h) serves the volume as a file through
-// FUSE, and a loop device with direct I/O makes a block device of it.
+// One of two drivers of the kernel makes the device (driver.h), and a background process behind it outlives the daemon.
 // Holds:  1. An attach that failed leaves nothing behind.
 //         2. A detach without `force` loses nothing: it refuses while somebody uses the device, or while writes wait for a
 //            daemon that is away.
@@ -24,25 +23,26 @@ struct AttachRequest {
   std::string name;         // of the volume or snapshot
   std::string uuid;
   bool snapshot = false;    // read-only
+  std::string driver;       // "nbd", "loop", or "": what suits
   std::string mount;        // absolute, or "": not mounted
   std::string mkfs;         // a type, or ""
   bool force = false;       // mkfs over what is there
-  /// The command line of the serving process, less what attach() adds: `--ready-fd N`, and `--overlay`.
+  /// The command line of the serving process, less what attach() adds: `--ready-fd N`, `--driver` and `--overlay`.
   std::vector<std::string> server;
 };
 
 struct Attachment {
   Place place;
   std::string name, uuid;
-  std::string device;
+  std::string driver, device;
   std::vector<std::string> mounts;
   bool read_only = false;
   u64 size = 0;
-  pid_t pid = 0;            // 0: the serving process is dead, and I/O fails
+  pid_t pid = 0;            // 0: the serving process is dead, and I/O fails (with nbd: once the daemon ends)
   bool connected = false;   // the process has the daemon
 };
 
-/// Refuses with what is missing: a privilege, /dev/fuse, loop devices.
+/// Refuses with what is missing: a privilege.
 Status attach_check();
 Result<Attachment> attach(const AttachRequest& request);
 /// All of them; what a restart of the machine left is cleaned away.

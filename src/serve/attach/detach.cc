@@ -4,6 +4,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -12,8 +13,9 @@
 
 #include <fmt/format.h>
 
+#include "serve/attach/block_device.h"
 #include "serve/attach/device_users.h"
-#include "serve/attach/loop_device.h"
+#include "serve/attach/driver.h"
 
 namespace brindle::attach {
 
@@ -23,8 +25,8 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
 constexpr auto step = 5ms;
-constexpr auto end_patience = 30s;       // for the serving process, whose last flush may be long
-constexpr auto end_patience_forced = 2s;
+constexpr auto end_patience = 30'000ms;  // for the serving process, whose last flush may be long
+constexpr auto end_patience_forced = 2000ms;
 constexpr auto daemon_patience = 3000ms;
 constexpr auto daemon_patience_forced = 1000ms;
 constexpr auto ask_again = 200ms;
@@ -66,18 +68,6 @@ Status unmount(const std::string& device, const std::vector<Mount>& mounts, bool
   return {};
 }
 
-bool ends_within(const Place& place, std::chrono::milliseconds patience) {
-  for (const auto until = Clock::now() + patience; place.is_alive(); std::this_thread::sleep_for(step)) {
-    if (Clock::now() > until) return false;
-  }
-  return true;
-}
-
-void kill_server(const Place& place, pid_t pid) {
-  if (pid > 0 && place.is_alive()) ::kill(pid, SIGKILL);
-  ends_within(place, end_patience_forced);
-}
-
 /// Whether the serving process has the daemon. One that has just been started again is looked for at once.
 bool has_daemon(const Place& place, pid_t pid, std::chrono::milliseconds patience) {
   for (auto asked = Clock::now(), until = asked + patience;; std::this_thread::sleep_for(step)) {
@@ -111,11 +101,14 @@ Status detach_locked(const Attachment& attachment, bool force) {
   if (alive && !connected && !attachment.read_only && !force) {
     return Error{Code::busy, "the daemon is away and writes may be waiting for it: start it again, or add --force to lose them"};
   }
-  // Without the daemon every step below could wait for I/O that never ends; without the process, I/O fails and ends.
-  if (force && !connected) kill_server(place, pid);
+  if (!force && outlived_its_process(place)) {
+    return Error{Code::busy, "its process was killed, and the device hangs if the daemon is away: `brindle attach` it again first, which "
+                             "starts another process for it, or add --force to lose what is not flushed"};
+  }
+  // Without the daemon every step below could wait for I/O that never ends; after this, I/O fails and ends.
+  if (force && !connected) driver_named(attachment.driver).abandon(place, pid);
 
-  const auto devices = loop_find(place.disk_part());
-  for (const auto& device : devices) {
+  for (const auto& [driver, device] : find_devices(place)) {
     const auto mounts = mounts_of(device);
     if (!force) {
       if (auto status = check_unused(device, mounts); !status) return status;
@@ -124,22 +117,22 @@ Status detach_locked(const Attachment& attachment, bool force) {
     }
     if (auto status = unmount(device, mounts, force); !status) return status;
     if (connected && !attachment.read_only) {
-      auto status = loop_flush(device);
+      auto status = device_flush(device);
       if (!status && !force) {
         return Error{Code::io, fmt::format("{}: the last writes could not be flushed: make room in the pool and try again, "
                                            "or add --force to lose them", status.error().message)};
       }
     }
-    auto status = loop_detach(device, force ? open_patience_forced_ms : open_patience_ms, force);
-    if (!status && !force) return in_use(device, mounts);
+    auto status = driver->detach(place, device, force ? open_patience_forced_ms : open_patience_ms, force);
+    if (!status && !force) return status.code() == Code::busy ? in_use(device, mounts) : status;
   }
   if (alive) {
     if (pid > 0) ::kill(pid, SIGTERM);
-    if (!ends_within(place, force ? std::chrono::milliseconds(end_patience_forced) : std::chrono::milliseconds(end_patience))) {
+    if (!place.wait_for_end(force ? end_patience_forced : end_patience)) {
       if (!force) {
         return Error{Code::busy, fmt::format("its serving process (pid {}) does not end: see {}, or add --force", pid, place.log())};
       }
-      kill_server(place, pid);
+      place.kill(pid);
     }
   }
   // Of a process that was killed the mount is still there, and dead.
@@ -149,7 +142,12 @@ Status detach_locked(const Attachment& attachment, bool force) {
 }
 
 bool is_remnant(const Place& place) {
-  return !place.is_alive() && loop_find(place.disk_part()).empty() && !is_mount_point(place.disk());
+  return !place.is_alive() && find_devices(place).empty() && !is_mount_point(place.disk());
+}
+
+bool outlived_its_process(const Place& place) {
+  const auto found = find_devices(place);
+  return !place.is_alive() && std::any_of(found.begin(), found.end(), [](const FoundDevice& one) { return !one.driver->needs_process(); });
 }
 
 }  // namespace brindle::attach

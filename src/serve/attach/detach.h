@@ -1,4 +1,4 @@
-// detach.h: takes an attachment apart: mounts, loop device, serving process, FUSE, records.
+// detach.h: takes an attachment apart: mounts, device, serving process, FUSE, records.
 //
 // Caller: attach.cc, with the place's lock.
 #pragma once
@@ -13,5 +13,8 @@ Status detach_locked(const Attachment& attachment, bool force);
 
 /// The kernel has nothing of it any more, neither a device nor a mount: the records alone are left.
 bool is_remnant(const Place& place);
+
+/// The serving process is dead, and the device works nevertheless.
+bool outlived_its_process(const Place& place);
 
 }  // namespace brindle::attach

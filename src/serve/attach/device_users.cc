@@ -14,7 +14,7 @@
 
 #include <fmt/format.h>
 
-#include "serve/attach/loop_device.h"
+#include "serve/attach/block_device.h"
 
 namespace brindle::attach {
 
@@ -64,8 +64,8 @@ std::vector<MountLine> mount_table() {
 }
 
 std::vector<MountLine> lines_of(const std::string& device) {
-  const auto numbers = loop_numbers(device);
-  const auto nodes = loop_nodes(device);
+  const auto numbers = device_numbers(device);
+  const auto nodes = device_nodes(device);
   std::vector<MountLine> out;
   for (auto& line : mount_table()) {
     // Btrfs has a device number of its own, and names the device only as the source.
@@ -136,7 +136,7 @@ std::vector<User> users_of(const std::string& device, const std::vector<Mount>& 
     const bool asked = std::any_of(mounts.begin(), mounts.end(), [&](const Mount& m) { return m.point == line.mount.point; });
     if (asked) wanted.mount_ids.insert(line.id);
   }
-  for (const auto& node : loop_nodes(device)) {
+  for (const auto& node : device_nodes(device)) {
     struct stat about {};
     if (::stat(node.c_str(), &about) == 0) wanted.specials.insert(about.st_rdev);
   }
@@ -167,13 +167,13 @@ std::string shown_users(const std::vector<User>& users) {
 
 std::string holders_of(const std::string& device) {
   std::error_code error;
-  for (const auto& node : loop_nodes(device)) {
+  for (const auto& node : device_nodes(device)) {
     const fs::path name = fs::path(node).filename();
     const fs::path link = fs::canonical(fs::path("/sys/class/block") / name, error) / "holders";
     for (const auto& holder : fs::directory_iterator(link, error)) return holder.path().filename().string();
   }
   std::ifstream swaps("/proc/swaps");
-  const auto nodes = loop_nodes(device);
+  const auto nodes = device_nodes(device);
   for (std::string line; std::getline(swaps, line);) {
     if (std::find(nodes.begin(), nodes.end(), line.substr(0, line.find(' '))) != nodes.end()) return "swap";
   }

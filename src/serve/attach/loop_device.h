@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "base/result.h"
-#include "base/units.h"
 
 namespace brindle::attach {
 
@@ -23,19 +22,8 @@ std::vector<std::string> loop_find(const std::string& part);
 /// Takes the file's present size over.
 Status loop_refresh(const std::string& device);
 
-/// Makes the device refuse writes from now on; who writes already goes on.
-Status loop_set_read_only(const std::string& device);
-
-/// Writes out what the kernel holds of the device, and flushes it.
-Status loop_flush(const std::string& device);
-
 /// Lets go of the file. Where someone has the device open, waits `patience_ms` for the end of that.
 /// Fails: busy (still open; nothing has changed then, or, with `when_closed`, it happens at the last close).
 Status loop_detach(const std::string& device, int patience_ms, bool when_closed);
-
-/// "8:1"s of the device and of its partitions.
-std::vector<std::string> loop_numbers(const std::string& device);
-/// "/dev/loop3" and "/dev/loop3p1"s.
-std::vector<std::string> loop_nodes(const std::string& device);
 
 }  // namespace brindle::attach

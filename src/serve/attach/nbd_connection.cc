@@ -58,18 +58,23 @@ class Handshake {
  public:
   explicit Handshake(Fd socket) : socket_(std::move(socket)) {}
 
-  Result<NbdConnection> run(const std::string& export_name) {
+  Result<NbdConnection> run(const std::string& export_name, Replies replies) {
     if (auto status = greet(); !status) return status.error();
     NbdConnection connection;
-    auto structured = ask_structured();
-    if (!structured) return structured.error();
-    connection.structured = *structured;
+    if (replies == Replies::structured) {
+      auto structured = ask_structured();
+      if (!structured) return structured.error();
+      connection.structured = *structured;
+    }
     if (connection.structured) {
       auto id = ask_allocation(export_name);
       if (!id) return id.error();
       connection.allocation_id = *id;
     }
     if (auto status = go(export_name, connection); !status) return status.error();
+    const timeval for_ever{};
+    ::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &for_ever, sizeof for_ever);
+    ::setsockopt(socket_.get(), SOL_SOCKET, SO_SNDTIMEO, &for_ever, sizeof for_ever);
     connection.socket = std::move(socket_);
     return connection;
   }
@@ -183,7 +188,8 @@ class Handshake {
 
 }  // namespace
 
-Result<NbdConnection> nbd_connect(const std::string& socket_path, const std::string& export_name, int patience_ms) {
+Result<NbdConnection> nbd_connect(const std::string& socket_path, const std::string& export_name, Replies replies,
+                                  int patience_ms) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (socket_path.size() >= sizeof address.sun_path) {
@@ -198,7 +204,7 @@ Result<NbdConnection> nbd_connect(const std::string& socket_path, const std::str
   if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     return Error{Code::stopping, fmt::format("{}: {}", socket_path, std::strerror(errno))};
   }
-  return Handshake(std::move(socket)).run(export_name);
+  return Handshake(std::move(socket)).run(export_name, replies);
 }
 
 }  // namespace brindle::attach

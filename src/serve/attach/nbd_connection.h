@@ -1,6 +1,7 @@
 // nbd_connection.h: opens one NBD export on a Unix socket: connects, negotiates, and hands over the socket.
 //
-// Holds:  structured replies and `base:allocation` are used where the server offers them; neither is required.
+// Holds:  1. structured replies and `base:allocation` are used where wanted and offered; neither is required.
+//         2. The socket has no timeouts of its own afterwards: who uses it may wait for ever.
 // Caller: any thread; it blocks, at most `patience_ms` for each answer.
 // Fails:  not_found (the server has no such export), stopping (nobody listens, or it went away: try again later),
 //         invalid (what answers is not an NBD server that we understand).
@@ -28,6 +29,9 @@ struct NbdConnection {
   bool can_zero() const { return (flags & 0x0040) != 0; }
 };
 
-Result<NbdConnection> nbd_connect(const std::string& socket_path, const std::string& export_name, int patience_ms);
+/// The kernel's own client understands simple ones alone.
+enum class Replies : u8 { structured, simple };
+
+Result<NbdConnection> nbd_connect(const std::string& socket_path, const std::string& export_name, Replies replies, int patience_ms);
 
 }  // namespace brindle::attach

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -23,7 +24,8 @@ using nlohmann::json;
 namespace fs = std::filesystem;
 
 constexpr size_t uuid_length = 36;
-constexpr unsigned retry_us = 20'000;
+constexpr unsigned retry_us = 20'000, look_us = 5'000;
+constexpr std::chrono::milliseconds kill_patience{2000};
 
 std::optional<json> read_json(const std::string& path) {
   std::ifstream file(path);
@@ -75,6 +77,7 @@ std::optional<Record> Place::read_record() const {
   Record out;
   out.name = read->value("name", "");
   out.uuid = read->value("uuid", uuid_);
+  out.driver = read->value("driver", "loop");
   out.device = read->value("device", "");
   out.file_name = read->value("file_name", "");
   out.mount = read->value("mount", "");
@@ -83,8 +86,9 @@ std::optional<Record> Place::read_record() const {
 }
 
 Status Place::write_record(const Record& what) const {
-  return write_json(record(), {{"name", what.name}, {"uuid", what.uuid}, {"device", what.device},
-                               {"file_name", what.file_name}, {"mount", what.mount}, {"read_only", what.read_only}});
+  return write_json(record(), {{"name", what.name}, {"uuid", what.uuid}, {"driver", what.driver},
+                               {"device", what.device}, {"file_name", what.file_name}, {"mount", what.mount},
+                               {"read_only", what.read_only}});
 }
 
 std::optional<ServerState> Place::read_server() const {
@@ -118,6 +122,18 @@ Result<Fd> Place::hold_alive() const {
     ::usleep(retry_us);
   }
   return Error{Code::busy, "another process serves it already"};
+}
+
+bool Place::wait_for_end(std::chrono::milliseconds patience) const {
+  for (const auto until = std::chrono::steady_clock::now() + patience; is_alive(); ::usleep(look_us)) {
+    if (std::chrono::steady_clock::now() > until) return false;
+  }
+  return true;
+}
+
+void Place::kill(pid_t pid) const {
+  if (pid > 0 && is_alive()) ::kill(pid, SIGKILL);
+  wait_for_end(kill_patience);
 }
 
 std::string attach_folder(const std::string& state_dir) {

@@ -6,12 +6,13 @@
 //   U/record.json  what was asked for, and the device; written by attach
 //   U/server.json  the serving process: pid, present name, size, whether it has the daemon; written by itself
 //   U/log          its log
-//   U/disk/        where FUSE is mounted
+//   U/disk/        where FUSE is mounted, with loop
 // Holds:  a record whose `alive` is not locked is stale: the process was killed or the machine restarted.
 // Caller: any process that may write the folder; listing needs reading only.
 // Fails:  io.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,8 +28,9 @@ namespace brindle::attach {
 struct Record {
   std::string name;          // when it was attached
   std::string uuid;
+  std::string driver;        // driver.h: "nbd", "loop"
   std::string device;        // "/dev/loop3"
-  std::string file_name;     // of the file in disk/
+  std::string file_name;     // of the file in disk/, with loop
   std::string mount;         // where attach mounted it, or ""
   bool read_only = false;
 };
@@ -67,6 +69,10 @@ class Place {
   bool is_alive() const;
   /// Held by the serving process from its start to its end.
   Result<Fd> hold_alive() const;
+  /// False: it still lives after that.
+  bool wait_for_end(std::chrono::milliseconds patience) const;
+  /// SIGKILL, if it lives.
+  void kill(pid_t pid) const;
 
  private:
   std::string base_;

@@ -2,56 +2,30 @@
 
 #include <malloc.h>
 #include <poll.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <csignal>
-#include <cstdio>
 #include <cstring>
-#include <ctime>
-#include <fstream>
-#include <optional>
 
 #include <fmt/format.h>
 
 #include "serve/attach/nbd_client.h"
 #include "serve/attach/served_file.h"
 
-#ifndef PR_SET_IO_FLUSHER
-#define PR_SET_IO_FLUSHER 57
-#endif
-
 namespace brindle::attach {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-using std::chrono::milliseconds;
-
-constexpr milliseconds retry_min{50}, retry_max{1000};
-constexpr int patience_ms = 2000;          // for the daemon's answers while connecting
-constexpr milliseconds gone_after{3000};
 constexpr unsigned signals_every = 1024;   // turns
 constexpr int buffers_stay = 4 * MiB;      // smaller ones are reused from the heap, not mapped anew each time
-
-void log(const std::string& line) {
-  char stamp[32];
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  ::gmtime_r(&now, &utc);
-  std::strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  fmt::print(stderr, "{} {}\n", stamp, line);
-}
 
 /// What is written at the end, behind all else.
 class LastFlush final : public Command {
  public:
   explicit LastFlush(bool& done) : Command(Type::flush, 0, 0), done_(done) {}
   void finish(int error) override {
-    if (error != 0) log(fmt::format("the last flush failed: {}", std::strerror(error)));
+    if (error != 0) log_line(fmt::format("the last flush failed: {}", std::strerror(error)));
     done_ = true;
   }
 
@@ -61,7 +35,9 @@ class LastFlush final : public Command {
 
 class Server {
  public:
-  Server(const ServeOptions& options, const FindVolume& find) : options_(options), find_(find), name_(options.name) {}
+  Server(const ServeOptions& options, const FindVolume& find)
+      : options_(options),
+        link_(options.place.uuid(), options.name, options.nbd_socket, options.read_only, Replies::structured, find) {}
 
   Status start();
   void run();
@@ -79,16 +55,11 @@ class Server {
   void note();
 
   const ServeOptions& options_;
-  const FindVolume& find_;
-  std::string name_;
+  VolumeLink link_;
   Fd alive_;
   Fd signals_;
   NbdClient client_;
   std::unique_ptr<ServedFile> file_;
-  Clock::time_point retry_at_{};
-  milliseconds retry_after_ = retry_min;
-  std::optional<Clock::time_point> missing_since_;
-  bool gone_ = false;      // the daemon says that there is no such volume any more
   bool ending_ = false;
   bool last_flush_sent_ = false, last_flush_done_ = false;
 };
@@ -98,20 +69,11 @@ Status Server::start() {
   if (!alive) return alive.error();
   alive_ = std::move(*alive);
 
-  // Memory that this process needs must not wait for writes that it serves itself; and it is a disk: not what is to be
-  // killed when memory runs out. Both need privileges, and go without.
-  ::prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
-  std::ofstream("/proc/self/oom_score_adj") << "-1000";
   ::mallopt(M_MMAP_THRESHOLD, buffers_stay);
   ::mallopt(M_TRIM_THRESHOLD, buffers_stay);
-
-  sigset_t set;
-  sigemptyset(&set);
-  for (int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, signal);
-  ::sigprocmask(SIG_BLOCK, &set, nullptr);
-  ::signal(SIGPIPE, SIG_IGN);
-  signals_.reset(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!signals_.ok()) return Error{Code::io, fmt::format("no signalfd: {}", std::strerror(errno))};
+  auto signals = become_disk({SIGTERM, SIGINT, SIGHUP});
+  if (!signals) return signals.error();
+  signals_ = std::move(*signals);
 
   if (auto status = connect(); !status) return status;
   std::unique_ptr<Overlay> overlay;
@@ -123,33 +85,20 @@ Status Server::start() {
   ServedFileOptions file;
   file.folder = options_.place.disk();
   file.file_name = options_.file_name;
-  file.label = "brindle:" + name_;
+  file.label = "brindle:" + link_.name();
   file.read_only = options_.read_only && !options_.overlay;
   auto mounted = ServedFile::mount(file, client_, std::move(overlay));
   if (!mounted) return mounted.error();
   file_ = std::move(*mounted);
   file_->set_size(client_.connection().size);
-  log(fmt::format("serves {} ({} bytes{})", name_, file_->size(), options_.read_only ? ", read-only" : ""));
+  log_line(fmt::format("serves {} ({} bytes{})", link_.name(), file_->size(), options_.read_only ? ", read-only" : ""));
   note();
   return {};
 }
 
-/// Finds the volume by its uuid and connects to it. Fails: not_found, stopping, invalid.
 Status Server::connect() {
-  auto found = find_(options_.place.uuid(), name_);
-  if (!found) return found.error();
-  auto connection = nbd_connect(options_.nbd_socket, found->name, patience_ms);
-  if (!connection) {
-    // Renamed or deleted between the question and the connection: that is for the next attempt to find out.
-    return Error{connection.code() == Code::not_found ? Code::stopping : connection.code(), connection.error().message};
-  }
-  // The name may have gone to another volume just before the connection was made.
-  auto again = find_(options_.place.uuid(), found->name);
-  if (!again) return again.error();
-  if (again->name != found->name) return Error{Code::stopping, "the volume was renamed just now"};
-  if (!options_.read_only && connection->read_only()) return Error{Code::read_only, "the daemon serves it read-only"};
-  if (name_ != found->name) log(fmt::format("{} is called {} now", name_, found->name));
-  name_ = found->name;
+  auto connection = link_.connect();
+  if (!connection) return connection.error();
   const u64 size = connection->size;
   client_.adopt(std::move(*connection));
   size_is(size);
@@ -157,51 +106,31 @@ Status Server::connect() {
 }
 
 void Server::connection_lost(const Error& error) {
-  log(fmt::format("{}: I/O waits ({} requests)", error.message, client_.unanswered()));
-  retry_after_ = retry_min;
-  retry_at_ = Clock::now() + retry_after_;
+  log_line(fmt::format("{}: I/O waits ({} requests)", error.message, client_.unanswered()));
+  link_.lost();
   note();
 }
 
 void Server::try_again() {
-  const bool was_gone = gone_;
   auto status = connect();
-  if (status) {
-    gone_ = false;
-    missing_since_.reset();
-    retry_after_ = retry_min;
-    log(fmt::format("connected again: {} requests go on", client_.unanswered()));
-    note();
-    return;
-  }
-  // A daemon that has just begun is believed only when it says so for a while.
-  if (status.code() != Code::not_found) missing_since_.reset();
-  if (status.code() == Code::not_found && !missing_since_) missing_since_ = Clock::now();
-  gone_ = missing_since_ && Clock::now() - *missing_since_ >= gone_after;
-  if (gone_ && !was_gone) log(fmt::format("{}: I/O fails from now on", status.error().message));
-  retry_after_ = std::min(retry_after_ * 2, retry_max);
-  retry_at_ = Clock::now() + retry_after_;
+  link_.tried(status);
+  if (!status) return;
+  log_line(fmt::format("connected again: {} requests go on", client_.unanswered()));
+  note();
 }
 
 void Server::size_is(u64 bytes) {
   if (file_ == nullptr || file_->size() == bytes) return;
-  log(fmt::format("{} has {} bytes now, {} before", name_, bytes, file_->size()));
+  log_line(fmt::format("{} has {} bytes now, {} before", link_.name(), bytes, file_->size()));
   file_->set_size(bytes);
   note();
 }
 
 void Server::ask_size() {
-  if (!client_.connected()) {
-    retry_at_ = Clock::now();  // connecting tells the size too
-    return;
-  }
-  const auto found = find_(options_.place.uuid(), name_);
-  if (!found) {
-    log(fmt::format("no present size: {}", found.error().message));
-    return;
-  }
-  name_ = found->name;
-  size_is(found->size);
+  if (!client_.connected()) return link_.hurry();  // connecting tells the size too
+  const auto size = link_.ask_size();
+  if (!size) return log_line(fmt::format("no present size: {}", size.error().message));
+  size_is(*size);
   note();
 }
 
@@ -212,7 +141,7 @@ void Server::take_signals() {
       ask_size();
     } else if (!ending_) {
       ending_ = true;
-      if (file_->handles() > 0) log("asked to end: waits until the device lets go of the file");
+      if (file_->handles() > 0) log_line("asked to end: waits until the device lets go of the file");
     }
   }
 }
@@ -236,11 +165,11 @@ bool Server::turn() {
     } else {
       moved = moved || *pumped;
     }
-  } else if (Clock::now() >= retry_at_) {
+  } else if (link_.is_due()) {
     try_again();
     moved = true;
   }
-  if (gone_ && client_.unanswered() > 0) client_.fail_all(EIO);
+  if (link_.gone() && client_.unanswered() > 0) client_.fail_all(EIO);
   return moved;
 }
 
@@ -250,8 +179,7 @@ void Server::sleep() {
   if (client_.connected()) {
     watched[2] = {client_.socket(), static_cast<short>(client_.wants_to_send() ? POLLIN | POLLOUT : POLLIN), 0};
   } else {
-    const auto left = std::chrono::ceil<milliseconds>(retry_at_ - Clock::now());
-    timeout_ms = static_cast<int>(std::max<milliseconds::rep>(left.count(), 0));
+    timeout_ms = link_.wait_ms();
   }
   if (::poll(watched, 3, timeout_ms) > 0 && watched[1].revents != 0) take_signals();
 }
@@ -263,16 +191,16 @@ void Server::run() {
     if (!turn()) sleep();
   }
   client_.drop();
-  log("ends");
+  log_line("ends");
 }
 
 void Server::note() {
   ServerState state;
   state.pid = ::getpid();
-  state.name = name_;
+  state.name = link_.name();
   state.size = file_ != nullptr ? file_->size() : 0;
   state.connected = client_.connected();
-  if (auto status = options_.place.write_server(state); !status) log(status.error().message);
+  if (auto status = options_.place.write_server(state); !status) log_line(status.error().message);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// server.h: the process behind an attachment: it serves one volume as a file until it is detached.
+// server.h: the process behind an attachment by loop: it serves one volume as a file until it is detached.
 //
 // Holds:  1. While the daemon is away, I/O waits; the process looks for it again and again, and goes on with the volume of
 //            the same uuid, whatever its name is then.
@@ -13,17 +13,9 @@
 
 #include "base/result.h"
 #include "serve/attach/records.h"
+#include "serve/attach/volume_link.h"
 
 namespace brindle::attach {
-
-/// Where a volume or snapshot is now.
-struct Whereabouts {
-  std::string name;
-  u64 size = 0;
-};
-/// Asks the daemon; `last_name` is where to look first. Fails: not_found (it answered, and there is none with this uuid),
-/// anything else: no answer now. It may block for some seconds.
-using FindVolume = std::function<Result<Whereabouts>(const std::string& uuid, const std::string& last_name)>;
 
 struct ServeOptions {
   Place place;

@@ -12,7 +12,7 @@ with host() as it:
     where = it.path("mnt")
     one = it.json("attach", "a", "--mkfs", "ext4", "--mount", where)
     two = it.json("attach", "b")
-    equal(sorted(one), ["connected", "device", "mount", "name", "pid", "read_only", "size", "uuid"], "keys")
+    equal(sorted(one), ["connected", "device", "driver", "mount", "name", "pid", "read_only", "size", "uuid"], "keys")
     equal((one["mount"], two["mount"]), (where, None), "mounts")
     it.refused("attach", "a", says=f"attached already, as {one['device']}")
     it.refused("attach", "a", "--mount", it.path("elsewhere"), says="attached already")

@@ -13,7 +13,7 @@ with host() as it, folder() as programs:
     words = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all", program, "--state", it.state]
     for verb in (["attach", "db"], ["detach", "db"], ["detach", "--all"]):
         text = run(*words, *verb, code=1)
-        equal(text, f"brindle: {verb[0]}: it needs CAP_SYS_ADMIN, for FUSE, loop devices and mounting: run it as root\n", "the refusal")
+        equal(text, f"brindle: {verb[0]}: it needs CAP_SYS_ADMIN, for block devices and mounting: run it as root\n", "the refusal")
     os.chmod(it.state, 0o755)
     os.chmod(os.path.join(it.state, "attach"), 0o755)
     text = run(*words, "attach")
