@@ -83,7 +83,7 @@ Result<Attachment> revive(const AttachRequest& request, const Place& place, cons
   return look(place, record);
 }
 
-/// Device, file system and mount, over what is being served.
+/// Device, file system and mount, over what is being served. The record has the device once there is one.
 Status build(const AttachRequest& request, const Place& place, const Driver& driver, bool overlay, Record& record) {
   // A snapshot that is mounted gets its journal replayed beside it, so its device takes writes until then.
   auto device = driver.make(place, record, request.snapshot && !overlay);
@@ -96,27 +96,19 @@ Status build(const AttachRequest& request, const Place& place, const Driver& dri
   if (request.mount.empty()) return {};
   auto status = mount_device(*device, request.mount, request.snapshot);
   if (!status && request.snapshot && !overlay) {
-    return Error{status.code(), status.error().message + ": if its journal has to be replayed, --driver loop can do that beside the snapshot"};
+    return Error{status.code(), status.error().message + ": if its journal has to be replayed, --driver loop does that beside it"};
   }
   if (!status) return status;
   if (overlay) return device_set_read_only(*device);
   return {};
 }
 
-}  // namespace
+bool mounts_snapshot(const AttachRequest& request) { return request.snapshot && !request.mount.empty(); }
 
-Status attach_check() {
-  if (!has_capability(CAP_SYS_ADMIN)) {
-    return Error{Code::unsupported, "it needs CAP_SYS_ADMIN, for block devices and mounting: run it as root"};
-  }
-  return {};
-}
-
-Result<Attachment> attach(const AttachRequest& request) {
-  const bool mounted_snapshot = request.snapshot && !request.mount.empty();
-  const Driver& driver = request.driver.empty() ? driver_chosen(mounted_snapshot) : driver_named(request.driver);
+/// `unusable`: whether it failed for want of a device.
+Result<Attachment> attach_by(const Driver& driver, const AttachRequest& request, bool& unusable) {
   if (auto status = driver.check(); !status) return status.error();
-  const bool overlay = mounted_snapshot && driver.has_overlay();
+  const bool overlay = mounts_snapshot(request) && driver.has_overlay();
   const Place place(request.folder, request.uuid);
   std::error_code error;
   fs::create_directories(request.folder, error);
@@ -142,11 +134,31 @@ Result<Attachment> attach(const AttachRequest& request) {
   auto status = spawn_server(words, place.log());
   if (status) status = build(request, place, driver, overlay, record);
   if (!status) {
+    unusable = status.code() == Code::unsupported && record.device.empty();
     // What had been built is of no use to anybody, so nothing is lost by force.
     (void)detach_locked(look(place, record), true);
     return status.error();
   }
   return look(place, record);
+}
+
+}  // namespace
+
+Status attach_check() {
+  if (!has_capability(CAP_SYS_ADMIN)) {
+    return Error{Code::unsupported, "it needs CAP_SYS_ADMIN, for block devices and mounting: run it as root"};
+  }
+  return {};
+}
+
+Result<Attachment> attach(const AttachRequest& request) {
+  const Driver& driver = request.driver.empty() ? driver_chosen(mounts_snapshot(request)) : driver_named(request.driver);
+  bool unusable = false;
+  auto attached = attach_by(driver, request, unusable);
+  if (!unusable || !request.driver.empty()) return attached;
+  // A container may see the kernel's nbd and not be allowed to use it.
+  const Driver& loop = driver_named("loop");
+  return &driver != &loop && loop.check() ? attach_by(loop, request, unusable) : attached;
 }
 
 std::vector<Attachment> list(const std::string& folder) {

@@ -48,7 +48,7 @@ struct FoundDevice {
   std::string device;
 };
 std::vector<FoundDevice> find_devices(const Place& place);
-/// What to attach by when nobody says: nbd where the kernel has it, as it is several times faster; but loop where an overlay is wanted and
+/// What to attach by when nobody says: nbd where the kernel has it, as it is faster; but loop where an overlay is wanted and
 /// can be had.
 const Driver& driver_chosen(bool overlay);
 

@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
+#include <fstream>
 
 #include <fmt/format.h>
 
@@ -19,7 +21,8 @@ namespace {
 
 constexpr unsigned step_us = 10'000;
 constexpr int node_patience_ms = 5000;      // for the device's node, where the number is a new one
-constexpr int end_patience_ms = 1000;       // for the keeper to end the connection
+constexpr int usual_look_every_ms = 30'000; // Linux's own
+constexpr int end_patience_ms = 1000;       // for the keeper's answer
 
 u32 number_of(const std::string& device) {
   return static_cast<u32>(std::strtoul(device.c_str() + std::string("/dev/nbd").size(), nullptr, 10));
@@ -28,6 +31,8 @@ u32 number_of(const std::string& device) {
 Status disconnect(const std::string& device) {
   auto kernel = NbdNetlink::open();
   if (!kernel) return kernel.error();
+  // The number may be somebody else's next.
+  std::ofstream(fmt::format("/sys/block/{}/queue/io_timeout", device.substr(5))) << usual_look_every_ms;
   return kernel->disconnect(number_of(device));
 }
 
@@ -38,11 +43,10 @@ void wait_gone(const std::string& device, int patience_ms) {
   for (int waited_ms = 0; is_there(device) && waited_ms < patience_ms; waited_ms += static_cast<int>(step_us / 1000)) ::usleep(step_us);
 }
 
-/// Has the keeper end the connection and make no other. A request that is just being sent would hold the device otherwise, and with it the kernel's
-/// whole generic netlink while we ask for the device's end.
-void end_connection(const Place& place, pid_t pid) {
+/// Has the keeper make no other connection, and, with SIGUSR2, end the one that there is.
+void stop_connecting(const Place& place, pid_t pid, int signal) {
   if (pid <= 0 || !place.is_alive()) return;
-  ::kill(pid, SIGUSR1);
+  ::kill(pid, signal);
   for (int waited_ms = 0; waited_ms < end_patience_ms; waited_ms += static_cast<int>(step_us / 1000)) {
     const auto server = place.read_server();
     if (!server || !server->connected || !place.is_alive()) return;
@@ -64,8 +68,12 @@ Result<std::string> NbdDriver::make(const Place& place, const Record&, bool) con
   const auto devices = find(place);
   if (devices.empty()) return Error{Code::io, fmt::format("the kernel has no device of it: see {}", place.log())};
   for (int waited_ms = 0; ::access(devices.front().c_str(), F_OK) != 0; waited_ms += static_cast<int>(step_us / 1000)) {
-    if (waited_ms >= node_patience_ms) return device_failed(devices.front());
-    ::usleep(step_us);
+    if (waited_ms < node_patience_ms) {
+      ::usleep(step_us);
+      continue;
+    }
+    return Error{Code::unsupported, fmt::format("{}: {}: the kernel's nbd driver has it, but not this system's /dev", devices.front(),
+                                                std::strerror(errno))};
   }
   return devices.front();
 }
@@ -100,7 +108,7 @@ Status NbdDriver::detach(const Place& place, const std::string& device, int pati
   if (force) {
     abandon(place, pid);
   } else {
-    end_connection(place, pid);
+    stop_connecting(place, pid, SIGUSR1);
     if (auto status = disconnect(device); !status) return status;
   }
   held.reset();
@@ -108,8 +116,10 @@ Status NbdDriver::detach(const Place& place, const std::string& device, int pati
   return {};
 }
 
+/// A request that is being sent to a daemon that takes nothing would hold the device, and the kernel's whole generic netlink with it, while we ask
+/// for the device's end: so the connection goes first.
 void NbdDriver::abandon(const Place& place, pid_t pid) const {
-  end_connection(place, pid);
+  stop_connecting(place, pid, SIGUSR2);
   place.kill(pid);
   for (const auto& device : find(place)) (void)disconnect(device).ok();
 }

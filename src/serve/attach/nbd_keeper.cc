@@ -65,7 +65,7 @@ Status Keeper::start() {
   auto alive = options_.place.hold_alive();
   if (!alive) return alive.error();
   alive_ = std::move(*alive);
-  auto signals = become_disk({SIGTERM, SIGINT, SIGHUP, SIGUSR1});
+  auto signals = become_disk({SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2});
   if (!signals) return signals.error();
   signals_ = std::move(*signals);
 
@@ -164,10 +164,10 @@ void Keeper::take_signals() {
   while (::read(signals_.get(), &signal, sizeof signal) == static_cast<ssize_t>(sizeof signal)) {
     if (signal.ssi_signo == SIGHUP) {
       ask_size();
-    } else if (signal.ssi_signo == SIGUSR1) {
-      log_line("told to give up");
+    } else if (signal.ssi_signo == SIGUSR1 || signal.ssi_signo == SIGUSR2) {
+      log_line("makes no other connection");
       given_up_ = true;
-      if (socket_.ok()) ::shutdown(socket_.get(), SHUT_RDWR);
+      if (signal.ssi_signo == SIGUSR2 && socket_.ok()) ::shutdown(socket_.get(), SHUT_RDWR);
       socket_.reset();
       connected_ = false;
       note();

@@ -130,7 +130,8 @@ int ask(int socket, Message& message, const std::function<void(std::string_view)
 
 Status as_status(const char* what, int error) {
   if (error == 0) return {};
-  return Error{Code::io, fmt::format("the kernel's nbd driver {}: {}", what, std::strerror(error))};
+  const Code code = error == EPERM ? Code::unsupported : Code::io;
+  return Error{code, fmt::format("the kernel's nbd driver {}: {}", what, std::strerror(error))};
 }
 
 void add_socket(Message& message, int socket) {

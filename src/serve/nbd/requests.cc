@@ -169,6 +169,9 @@ Task<Status> Connection::block_status(Request request, Charge charge) {
 
 void Connection::answer(const Request& request, const Status& status, Charge charge) {
   release(charge);
+  // The kernel's client, which knows simple replies alone, takes "shutting down" for a failed disk. From a connection that ends without an
+  // answer it goes on to the next.
+  if (!status && !structured_ && wire_error(status.code(), false) == WireError::shutdown) return hang_up();
   if (!status) return answer_error(request, wire_error(status.code(), writes(request)), status.error().message);
   if (outbox_.empty()) sendable_.notify_all();
   // An empty read has no content, and with structured replies a chunk must end it.

@@ -1,6 +1,7 @@
 """What is attached already is refused with its device, the list works without a daemon, and all can be detached at once."""
 
 import json
+import os
 
 from host import equal, host, write
 
@@ -14,6 +15,7 @@ with host() as it:
     two = it.json("attach", "b")
     equal(sorted(one), ["connected", "device", "driver", "mount", "name", "pid", "read_only", "size", "uuid"], "keys")
     equal((one["mount"], two["mount"]), (where, None), "mounts")
+    equal(one["driver"], "loop", "the driver")
     it.refused("attach", "a", says=f"attached already, as {one['device']}")
     it.refused("attach", "a", "--mount", it.path("elsewhere"), says="attached already")
     it.brindle("volume", "create", "c", "--size", "64M")
@@ -22,6 +24,9 @@ with host() as it:
     write(it.path("file"), b"")
     it.refused("attach", "c", "--mkfs", "ext4", "--mount", it.path("file"), says=it.path("file"))
     it.refused("attach", "nothing", says="nothing")
+    it.refused("attach", "c", "--driver", "floppy", says="floppy", code=2)
+    if not os.path.exists("/sys/module/nbd"):
+        it.refused("attach", "c", "--driver", "nbd", says="the kernel's nbd driver")
     it.refused("attach", "a@nothing", says="nothing")
     it.refused("attach", "-x", says="", code=2)
     it.refused("attach", "--mount", where, says="NAME", code=2)
