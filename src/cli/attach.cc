@@ -275,8 +275,7 @@ void add_attach(CLI::App& app, Context& context) {
       ->type_name("ext4|xfs|btrfs")
       ->check(CLI::IsMember({"ext4", "xfs", "btrfs"}));
   verb->add_option("--driver", given->driver,
-                   "the kernel's driver that makes the device; without it: nbd where the kernel has that, loop for\n"
-                   "snapshots that are mounted and for other kernels")
+                   "what makes the device; otherwise nbd where the kernel has it, but loop for snapshots to be mounted")
       ->type_name("nbd|loop")
       ->check(CLI::IsMember({"nbd", "loop"}));
   add_force(*verb, given->force, "with --mkfs: over whatever the volume holds");
