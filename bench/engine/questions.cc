@@ -300,7 +300,7 @@ Task<Status> delete_one(Rig& rig, std::vector<std::string> names, Deletion& cost
   const u64 returned = now_ns();
   cost.writes = rig.device().writes - writes;
   cost.command_ns = returned - began;
-  for (bool more = true; more;) more = co_await rig.engine().reclaim_some();
+  for (bool more = true; more;) more = co_await rig.engine().reclaim_some(false);
   cost.background_ns = now_ns() - returned;
   co_return status;
 }

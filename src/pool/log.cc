@@ -25,7 +25,8 @@ u64 record_size(u64 crcs) { return 24 + crcs * sizeof(u32); }
 
 }  // namespace
 
-Log::Log(Runtime& runtime, Device& device, Flusher& flusher, Space& space, LogSink& sink, ChunkSource chunks, Options options)
+Log::Log(Runtime& runtime, Device& device, Flusher& flusher, Space& space, LogSink& sink, ChunkSource chunks,
+         Options options)
     : runtime_(runtime),
       device_(device),
       flusher_(flusher),
@@ -44,6 +45,7 @@ Log::Log(Runtime& runtime, Device& device, Flusher& flusher, Space& space, LogSi
       room_(runtime),
       flush_done_(runtime),
       next_ready_(runtime),
+      some_applied_(runtime),
       loops_(runtime),
       gate_(runtime) {
   const u64 slots = space.chunk_size() / block_size;
@@ -110,12 +112,18 @@ Task<void> Log::room(u64 blocks, u64 record_bytes, bool command) {
 
 Task<Status> Log::write(RootId head, u64 first_block, const std::byte* blocks, u64 count, const u32* crcs) {
   CHECK(count > 0 && count <= blocks_max_ && is_aligned(blocks));
-  if (auto status = refused(); !status) co_return status;
+  if (auto status = refused(); !status) {
+    no_longer_under_way(count);
+    co_return status;
+  }
   std::vector<u32> sums(count);
   for (u64 i = 0; i < count; ++i) sums[i] = crcs != nullptr ? crcs[i] : crc32c({blocks + i * block_size, block_size});
   for (;;) {
     if (wants_successor()) {
-      if (auto status = co_await successor(); !status) co_return status;
+      if (auto status = co_await successor(); !status) {
+        no_longer_under_way(count);
+        co_return status;
+      }
     }
     co_await joining_.acquire();
     if (!fits(count, record_size(count), false)) co_await room(count, record_size(count), false);
@@ -128,7 +136,6 @@ Task<Status> Log::write(RootId head, u64 first_block, const std::byte* blocks, u
   batch.applied.records.data.push_back({head, first_block, count, false, std::move(sums)});
   batch.data_blocks += count;
   batch.record_bytes += record_size(count);
-  blocks_under_way_ += count;
   Join join{*this, {}, false, batch.applied.records.data.size() - 1};
   joining_.release();
   work_.notify_all();
@@ -446,8 +453,13 @@ Task<void> Log::run_applier() {
   }
 }
 
+void Log::no_longer_under_way(u64 blocks) {
+  blocks_under_way_ -= blocks;
+  some_applied_.notify_all();
+}
+
 void Log::finish(Batch& batch) {
-  blocks_under_way_ -= batch.data_blocks;
+  no_longer_under_way(batch.data_blocks);
   for (const Waiter& waiter : batch.waiters) {
     const auto& results = waiter.is_command ? batch.applied.command_results : batch.applied.data_results;
     *waiter.status = results[waiter.index];
@@ -460,7 +472,7 @@ void Log::finish(Batch& batch) {
 }
 
 void Log::fail(Batch& batch, const Error& why) {
-  blocks_under_way_ -= batch.data_blocks;
+  no_longer_under_way(batch.data_blocks);
   for (const Waiter& waiter : batch.waiters) {
     *waiter.status = why;
     runtime_.post(waiter.handle);

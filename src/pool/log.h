@@ -79,7 +79,9 @@ class Log {
   Task<void> close();
 
   // --- requests; each returns when it is applied
-  /// `crcs`: the blocks' checksums, none where they are still to be had.
+  /// Counts a write of so many blocks as under way. To be called in the step in which room for it was found, before `write`.
+  void promise(u64 blocks) { blocks_under_way_ += blocks; }
+  /// `crcs`: the blocks' checksums, none where they are still to be had. `count` blocks are promised.
   Task<Status> write(RootId head, u64 first_block, const std::byte* blocks, u64 count, const u32* crcs = nullptr);
   Task<Status> zero(RootId head, u64 first_block, u64 count);
   Task<Status> command(Command command);
@@ -100,8 +102,10 @@ class Log {
   u64 bytes_since_seal() const { return written_bytes_ - sealed_bytes_; }
   /// Bytes that went to the device since the start: data, records, headers and summaries.
   u64 device_bytes() const { return device_bytes_; }
-  /// Data blocks that have joined and are not applied yet.
+  /// Data blocks that are promised and not applied yet.
   u64 blocks_under_way() const { return blocks_under_way_; }
+  /// Until some of these are applied, or have failed.
+  Signal::Wait some_applied() { return some_applied_.wait(); }
   u64 batches() const { return next_number_; }
   bool latched() const { return latched_.has_value(); }
   void latch(const Error& why);
@@ -162,6 +166,7 @@ class Log {
   bool offer(const Result<u64>& chunk);
   Task<void> mark_flush();
   void fail(Batch& batch, const Error& why);
+  void no_longer_under_way(u64 blocks);
   void finish(Batch& batch);
   Status refused() const;
 
@@ -209,6 +214,7 @@ class Log {
   Signal room_;       // the open batch was closed
   Signal flush_done_;
   Signal next_ready_;
+  Signal some_applied_;
   Gate loops_;  // the writer and the applier
   Gate gate_;   // what they spawn
 };

@@ -54,12 +54,16 @@ void Pool::latch(const Error& why) {
 
 Task<Status> Pool::write(RootId head, u64 first_block, const std::byte* blocks, u64 count, const u32* crcs) {
   // Mostly there is room, and nothing to wait for.
-  if (admitted(count)) return log_->write(head, first_block, blocks, count, crcs);
+  if (admitted(count)) {
+    log_->promise(count);
+    return log_->write(head, first_block, blocks, count, crcs);
+  }
   return write_admitted(head, first_block, blocks, count, crcs);
 }
 
 Task<Status> Pool::write_admitted(RootId head, u64 first_block, const std::byte* blocks, u64 count, const u32* crcs) {
   if (auto status = co_await admit(count); !status) co_return status;
+  log_->promise(count);
   co_return co_await log_->write(head, first_block, blocks, count, crcs);
 }
 
@@ -120,11 +124,12 @@ PoolCounters Pool::counters() const {
 
 u64 Pool::size() const { return space_.capacity_chunks() * space_.chunk_size(); }
 
-u64 Pool::used() const {
-  const u64 log = log_ ? log_->replay_bytes() : 0;
-  return 2 * block_size + space_.live_blocks() * block_size + space_.live_page_bytes() + log +
+u64 Pool::used_at_rest() const {
+  return 2 * block_size + space_.live_blocks() * block_size + space_.live_page_bytes() +
          round_up(space_.table_bytes(), table_unit);
 }
+
+u64 Pool::used() const { return used_at_rest() + (log_ ? log_->replay_bytes() : 0); }
 
 u64 Pool::reserve_bytes() const {
   if (planted(Plant::no_reserve)) return 0;
@@ -135,6 +140,11 @@ u64 Pool::reserve_bytes() const {
 u64 Pool::free() const {
   const u64 log = log_ ? log_->blocks_under_way() * block_size : 0;
   const u64 taken = used() + client_.dirty_disk_bytes() + reserve_bytes() + log;
+  return size() > taken ? size() - taken : 0;
+}
+
+u64 Pool::free_at_rest() const {
+  const u64 taken = used_at_rest() + reserve_bytes();
   return size() > taken ? size() - taken : 0;
 }
 

@@ -68,8 +68,9 @@ class PoolClient {
   virtual u64 dirty_memory_bytes() const = 0;
   /// Does anything wait to be written by a checkpoint?
   virtual bool dirty() const = 0;
-  /// Space is wanted: waits until some deletion or debt has given a little back. False: none is outstanding.
-  virtual Task<bool> reclaim_some() = 0;
+  /// Space is wanted: waits until some deletion or debt has given a little back. What waits for a device that did not read is tried
+  /// once more with `retry`. False: none is outstanding.
+  virtual Task<bool> reclaim_some(bool retry) = 0;
 };
 
 /// A pool needs at least so many.
@@ -113,6 +114,8 @@ class Pool {
   Task<Status> write(RootId head, u64 first_block, const std::byte* blocks, u64 count, const u32* crcs = nullptr);
   Task<Status> zero(RootId head, u64 first_block, u64 count);
   Task<Status> command(Command command);
+  /// Waits until there is room for something new; a write does so by itself. Fails: no_space, read_only.
+  Task<Status> wait_for_room() { return admit(0); }
   Task<Status> flush() { return log_->flush(); }
 
   /// The bytes of a page, with its checksum compared.
@@ -140,6 +143,7 @@ class Pool {
   u64 free() const;
   u64 reclaiming() const { return space_.pending_bytes(); }
   const Uuid& uuid() const { return superblock_.uuid; }
+  /// What a write can get at once; less than in the end, while writes are under way and pages wait for their checkpoint.
   PoolCounters counters() const;
   /// Number of the last applied batch.
   u64 applied() const { return log_ ? log_->applied() : 0; }
@@ -217,6 +221,9 @@ class Pool {
   Space space_;
   std::unique_ptr<Sink> sink_;
   std::unique_ptr<Log> log_;
+  u64 used_at_rest() const;
+  /// `free` once all that is under way has ended and a checkpoint is written.
+  u64 free_at_rest() const;
   std::unique_ptr<ChunkWriter> page_writer_;
   std::unique_ptr<ChunkWriter> table_writer_;
   std::unique_ptr<ChunkWriter> target_;  // of compaction

@@ -209,13 +209,26 @@ Task<Status> Pool::admit(u64 blocks) {
   if (latched_) co_return Error{Code::read_only, latched_->message};
   // Maps that outgrow their memory wait for the checkpoint that writes them out.
   while (client_.dirty_memory_bytes() >= options_.dirty_memory_max && !latched_) co_await checkpoint_once();
-  // Deletions and debts under way are waited for, then one checkpoint: only then is the pool full.
-  for (bool checkpointed = false; free() < (blocks + 1) * block_size && !latched_;) {
-    const bool reclaimed = co_await client_.reclaim_some();
-    if (reclaimed) continue;
-    if (checkpointed) co_return Error{Code::no_space, "the pool is full: delete volumes or snapshots, or grow it"};
-    checkpointed = true;
-    co_await checkpoint_once();
+  const u64 wanted = (blocks + 1) * block_size;
+  bool checkpointed = false;
+  bool retried = false;
+  while (free() < wanted && !latched_) {
+    const bool reclaimed = co_await client_.reclaim_some(!retried);
+    retried = true;
+    if (reclaimed) {
+      checkpointed = false;
+      continue;
+    }
+    if (checkpointed && free_at_rest() < wanted) {
+      co_return Error{Code::no_space, "the pool is full: delete volumes or snapshots, or grow it"};
+    }
+    const u64 promised = log_->blocks_under_way() * block_size;
+    if (checkpointed && promised > 0 && free() + promised >= wanted) {
+      co_await log_->some_applied();
+    } else {
+      checkpointed = true;
+      co_await checkpoint_once();
+    }
   }
   co_return Status{};
 }
@@ -227,5 +240,7 @@ Task<void> Pool::checkpoint_once() {
   checkpointing_.release();
   if (counters_.checkpoints == done && !latched_ && !stopping_) static_cast<void>(co_await checkpoint());
 }
+/// Waits until there is room for a write of so many blocks. What deletions and debts give back is waited for, and what others only
+/// might still take: writes under way, and pages as large as they are in memory. Only then is the pool full.
 
 }  // namespace brindle

@@ -14,6 +14,7 @@ namespace brindle {
 namespace {
 
 constexpr size_t labels_bytes_max = 8 * KiB;
+constexpr int room_tries_max = 16;
 
 Status check_labels(const Labels& labels) {
   if (labels.size() > labels_max) {
@@ -100,6 +101,18 @@ Task<Status> EngineCore::commit(Plan plan, std::vector<std::string> exchanged) {
   co_return status;
 }
 
+/// The same for something new: it waits for room as a write does, and others may take what it waited for.
+template <class Plan>
+Task<Status> EngineCore::commit_with_room(Plan plan) {
+  const UnderWay under_way(*this);
+  for (int tries = 0;; ++tries) {
+    Status status = co_await commit(plan);
+    if (status || status.code() != Code::no_space || tries == room_tries_max) co_return status;
+    status = co_await pool_.wait_for_room();
+    if (!status) co_return status;
+  }
+}
+
 // --- creating -------------------------------------------------------------------------------------------------------
 
 Status EngineCore::check_new_volume(std::string_view name) const {
@@ -130,7 +143,7 @@ Task<Result<EntryInfo>> EngineCore::volume_create(std::string name, u64 size, La
     made.labels = labels;
     return Command(std::move(command));
   };
-  Status status = co_await commit(plan);
+  Status status = co_await commit_with_room(plan);
   if (!status) co_return status.error();
   co_return made;  // as it was made: by now somebody may have renamed or deleted it
 }
@@ -161,11 +174,11 @@ Task<Status> EngineCore::snapshot_create(std::vector<std::string> names, Labels 
   while (planted(Plant::group_in_parts) && names.size() > 1) {
     const std::vector<std::string> one(1, names.back());
     const auto plan_one = [&] { return plan_snapshots(one, labels); };
-    if (auto status = co_await commit(plan_one); !status) co_return status;
+    if (auto status = co_await commit_with_room(plan_one); !status) co_return status;
     names.pop_back();
   }
   const auto plan = [&] { return plan_snapshots(names, labels); };
-  co_return co_await commit(plan);
+  co_return co_await commit_with_room(plan);
 }
 
 Result<Command> EngineCore::plan_clones(const std::string& source, const std::vector<std::string>& names,
@@ -188,7 +201,7 @@ Result<Command> EngineCore::plan_clones(const std::string& source, const std::ve
 
 Task<Status> EngineCore::clone(std::string source, std::vector<std::string> names, Labels labels) {
   const auto plan = [&] { return plan_clones(source, names, labels); };
-  co_return co_await commit(plan);
+  co_return co_await commit_with_room(plan);
 }
 
 // --- changing -------------------------------------------------------------------------------------------------------

@@ -135,13 +135,18 @@ Status EngineCore::tables_loaded() {
   return maps_.loaded();
 }
 
-Task<bool> EngineCore::reclaim_some() {
+Task<bool> EngineCore::reclaim_some(bool retry) {
   if (maps_.has_debts()) {
     co_await maps_.settle_debts();
     co_return true;
   }
   if (!maps_.reclaiming() || stopping_ || pool_.latched()) co_return false;
   co_await reclaimed_.wait();
+  if (retry && maps_.stalled() && !stopping_ && !pool_.latched()) {
+    co_await maps_.retry_stalled(false);
+    reclaim_.notify_all();
+    co_return true;
+  }
   co_return true;
 }
 

@@ -80,7 +80,7 @@ class EngineCore final : public Engine, public PoolClient {
   u64 dirty_disk_bytes() const override { return maps_.dirty_disk_bytes(); }
   u64 dirty_memory_bytes() const override { return maps_.dirty_bytes(); }
   bool dirty() const override { return maps_.dirty() || catalog_.dirty(); }
-  Task<bool> reclaim_some() override;
+  Task<bool> reclaim_some(bool retry) override;
 
  private:
   friend class HandleCore;
@@ -116,6 +116,8 @@ class EngineCore final : public Engine, public PoolClient {
   // commands.cc: each `plan` checks and gives the command that does it, or says why not; nothing waits in it.
   template <class Plan>
   Task<Status> commit(Plan plan, std::vector<std::string> exchanged = {});
+  template <class Plan>
+  Task<Status> commit_with_room(Plan plan);
   Status writable() const;
   Status has_room() const;
   Status check_new_volume(std::string_view name) const;
