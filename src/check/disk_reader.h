@@ -17,7 +17,10 @@ class DiskReader {
 
   u64 size() const { return size_; }
   bool within(u64 offset, u64 length) const { return offset <= size_ && length <= size_ - offset; }
-  bool stopped() const { return progress_.stop; }
+  bool stopped() const {
+    if (progress_.gives_way && progress_.gives_way()) progress_.stop = true;
+    return progress_.stop;
+  }
   u64 bytes() const { return bytes_; }
 
   Task<Result<std::vector<std::byte>>> read(u64 offset, u64 length);

@@ -14,6 +14,7 @@
 // Fails:  invalid (not a pool), unsupported (a newer version), cancelled. Everything else is in the report.
 #pragma once
 
+#include <functional>
 #include <optional>
 
 #include "base/result.h"
@@ -44,6 +45,7 @@ struct VerifyProgress {
   u64 done = 0;       // bytes
   u64 total = 0;      // an estimate; 0: not known yet
   bool stop = false;  // set by the caller to end early
+  std::function<bool()> gives_way;  // asked before each read: true ends it early too
 };
 
 /// `progress` may be null.

@@ -12,7 +12,14 @@ Task<Result<std::vector<DamageRange>>> check_pool(Engine& engine, Device& device
   auto hold = co_await engine.hold_checkpoint();
   if (!hold) co_return hold.error();
   const VerifyOptions options{.log = false};
+  Engine::Hold& held = **hold;
+  progress->gives_way = [&held] { return held.in_the_way(); };
   auto report = co_await verify(home, device, options, progress.get());
+  progress->gives_way = {};
+  if (!report && held.in_the_way()) {
+    co_return Error{Code::cancelled,
+                    "the pool is full, and writes waited for the space that a check keeps: free some, and check again"};
+  }
   if (!report) co_return report.error();
   std::vector<DamageRange> damage;
   for (CheckDamage& one : report->damage) {

@@ -180,29 +180,38 @@ Task<Status> diff_trees(Maps& maps, Tree from, Tree to, int level, u64 leaf, std
   co_return Status{};
 }
 
-Task<Status> walk_tree(Maps& maps, Tree tree, u64 leaf, std::set<u64>* seen, const LeafVisitor& visit,
-                       const std::function<void(u64, u64, const Error&)>& damaged) {
-  if (!tree.link) co_return Status{};
-  if (seen != nullptr && !seen->insert(identity(tree.link)).second) co_return Status{};
-  if (tree.level < 0) {
-    auto blocks = co_await blocks_of(maps, tree.link);
-    if (!blocks) {
-      damaged(leaf, 1, blocks.error());
-      co_return Status{};
+/// Where a walk over leaves is: it begins at the front of a tree, and goes on in whatever the tree is by then.
+struct Walk {
+  u64 leaf = 0;              // the next one to look at
+  u64 end = 0;               // what the step covers, from `leaf` on
+  Link link;                 // the leaf's, or none: nothing is there that nobody has seen
+  std::vector<u64> entered;  // pages at whose front the walk stands
+};
+
+/// Goes down to the walk's leaf, or as far as there is something new. The page that is missing: it begins again when that is there.
+Missing go_down(Maps& maps, const Root& root, const std::set<u64>* seen, Walk& walk) {
+  Missing missing;
+  walk.entered.clear();
+  walk.link = root.map;
+  for (int level = root.height - 1;; --level) {
+    walk.end = round_down(walk.leaf, span_of(level)) + span_of(level);
+    if (!walk.link) break;
+    // A page without a place has no name for life yet, so it is looked at once more where somebody else holds it too.
+    const bool front = walk.leaf + span_of(level) == walk.end;
+    if (front && seen != nullptr && walk.link.held() == nullptr) {
+      const u64 name = walk.link.ref().name.raw;
+      if (seen->count(name) > 0) {
+        walk.link = Link();
+        break;
+      }
+      walk.entered.push_back(name);
     }
-    co_return co_await visit(leaf, *blocks);
+    if (level < 0) break;
+    Page* const page = maps.need(walk.link, missing);
+    if (page == nullptr) break;
+    walk.link = Link(as_node(*page).links[walk.leaf >> (8 * level) & 0xff]);
   }
-  auto page = co_await page_of(maps, tree.link);
-  if (!page) {
-    damaged(leaf, span_of(tree.level), page.error());
-    co_return Status{};
-  }
-  for (u64 slot = 0; slot < node_links; ++slot) {
-    const Tree child{as_node(**page).links[slot], tree.level - 1};
-    const u64 at = leaf + slot * span_of(tree.level - 1);
-    if (auto status = co_await walk_tree(maps, child, at, seen, visit, damaged); !status) co_return status;
-  }
-  co_return Status{};
+  return missing;
 }
 
 }  // namespace
@@ -268,11 +277,31 @@ Task<Result<std::vector<BlockDiff>>> diff_roots(Maps& maps, RootId from, RootId 
 
 Task<Status> walk_leaves(Maps& maps, RootId id, std::set<u64>* seen, LeafVisitor visit,
                          std::function<void(u64, u64, const Error&)> damaged) {
-  const ReadGuard guard(maps.pool().space());
-  const Root* const root = maps.find(id);
-  if (root == nullptr) co_return Status{};
-  const Tree tree = tree_of(*root);
-  co_return co_await walk_tree(maps, tree, 0, seen, visit, damaged);
+  Walk walk;
+  for (;;) {
+    // One leaf at a time: what dies meanwhile is not to stay because somebody looks at everything.
+    const ReadGuard guard(maps.pool().space());
+    const Root* const root = maps.find(id);
+    if (root == nullptr || walk.leaf >= root->leaves()) co_return Status{};
+    const Missing missing = go_down(maps, *root, seen, walk);
+    if (missing) {
+      auto loaded = co_await maps.cache().load(*missing);
+      if (loaded) continue;
+      damaged(walk.leaf, walk.end - walk.leaf, loaded.error());
+      walk.link = Link();
+    }
+    if (seen != nullptr) seen->insert(walk.entered.begin(), walk.entered.end());
+    if (walk.link) {
+      const Link link = walk.link;
+      auto blocks = co_await blocks_of(maps, link);
+      if (!blocks) {
+        damaged(walk.leaf, 1, blocks.error());
+      } else if (auto status = co_await visit(walk.leaf, *blocks); !status) {
+        co_return status;
+      }
+    }
+    walk.leaf = walk.end;
+  }
 }
 
 }  // namespace brindle

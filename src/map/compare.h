@@ -1,6 +1,7 @@
 // compare.h: walks over several maps at once that skip what they share: space questions and diffs.
 //
-// Holds:  a walk looks at the maps as they were when it began; the pages that it still needs stay readable while it runs.
+// Holds:  a walk looks at the maps as they were when it began; the pages that it still needs stay readable while it runs. Only
+//         walk_leaves looks at each leaf as it is when its turn comes, so that a scrub of hours keeps nothing from being given again.
 // Caller: the pool's home core. These take as long as the maps differ, and let requests go first.
 // Fails:  corrupt, io: a page that cannot be read.
 #pragma once

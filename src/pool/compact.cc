@@ -32,7 +32,8 @@ constexpr u64 read_max = 64;  // blocks in one request
 // fill what they make room for; and too many at once would keep everybody else from the device.
 constexpr u64 blocks_at_once = 512;
 constexpr u64 blocks_a_read_min = 8;  // that even a single block is counted as: 64 requests at once at most
-// A read that began before the last seal is waited for, so long at first and then twice as long each time; a walk may take minutes.
+// A read that began before the last seal is waited for, so long at first and then twice as long each time; a walk may take minutes, and
+// whoever needs the room asks again.
 constexpr u64 reader_rest_ns = 200'000;
 constexpr u64 reader_rest_max_ns = 500 * millisecond_ns;
 
@@ -106,7 +107,7 @@ struct Pool::Source {
   Status status;
 };
 
-Task<bool> Pool::compact() {
+Task<Pool::Compaction> Pool::compact() {
   co_await compacting_.acquire();
   for (u64 rest_ns = reader_rest_ns; space_.read_from_before_seal() && rest_ns < reader_rest_max_ns && !stopping_; rest_ns *= 2) {
     co_await runtime_.sleep(rest_ns);
@@ -116,7 +117,8 @@ Task<bool> Pool::compact() {
   // log, which would then be copied from under its writer.
   const ReadGuard guard(space_);
   compaction_reads_ = guard.generation();
-  const std::vector<u64> chosen = space_.read_from_before_seal(compaction_reads_) ? std::vector<u64>() : victims();
+  bool held_up = space_.read_from_before_seal(compaction_reads_);
+  const std::vector<u64> chosen = held_up ? std::vector<u64>() : victims();
   bool moved = false;
   if (!chosen.empty()) {
     if (!target_) {
@@ -133,7 +135,9 @@ Task<bool> Pool::compact() {
     sources[0].chunk = chosen[0];
     co_await read_source(sources[0]);
     Status status;
-    for (size_t i = 0; i < chosen.size() && status && !stopping_ && !latched_ && !space_.read_from_before_seal(compaction_reads_); ++i) {
+    for (size_t i = 0; i < chosen.size() && status && !stopping_ && !latched_; ++i) {
+      held_up = space_.read_from_before_seal(compaction_reads_);
+      if (held_up) break;
       Source& source = sources[i % 2];
       Gate ahead(runtime_);
       if (i + 1 < chosen.size()) {
@@ -159,7 +163,7 @@ Task<bool> Pool::compact() {
     counters_.compaction_ns += runtime_.now_ns() - began_ns;
   }
   compacting_.release();
-  co_return moved;
+  co_return moved ? Compaction::moved : held_up ? Compaction::held_up : Compaction::nothing;
 }
 
 /// What was copied first may die while the rest is still on its way, and copies count only once the segment table points at them.
@@ -181,7 +185,10 @@ Task<bool> Pool::compact_idle() {
   }
   bool moved = false;
   // Less would only be carried from one chunk to the other.
-  if (dead >= 2 * space_.chunk_size() && dead * 2 >= chunks * space_.chunk_size()) moved = co_await compact();
+  if (dead >= 2 * space_.chunk_size() && dead * 2 >= chunks * space_.chunk_size()) {
+    const Compaction done = co_await compact();
+    moved = done == Compaction::moved;
+  }
   if (!moved) {
     co_await compacting_.acquire();
     if (target_) target_->leave();

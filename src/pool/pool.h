@@ -128,8 +128,11 @@ class Pool {
 
   /// Writes a checkpoint of all that is applied.
   Task<Status> checkpoint();
-  /// Tries to get empty chunks: a checkpoint, then compaction. False: nothing was won.
+  /// Tries to get empty chunks: a checkpoint, then compaction; and waits for those who look at what is to be given again. False:
+  /// nothing was won.
   Task<bool> make_room();
+  /// For so long the log has had no room, because somebody looks.
+  u64 held_up_ns() const { return held_up_ && wanted_ns_ != 0 ? runtime_.now_ns() - wanted_ns_ : 0; }
   Task<Status> grow(u64 bytes);
 
   Space& space() { return space_; }
@@ -140,10 +143,10 @@ class Pool {
   // --- the account
   u64 size() const;
   u64 used() const;
+  /// What a write can get at once; less than in the end, while writes are under way and pages wait for their checkpoint.
   u64 free() const;
   u64 reclaiming() const { return space_.pending_bytes(); }
   const Uuid& uuid() const { return superblock_.uuid; }
-  /// What a write can get at once; less than in the end, while writes are under way and pages wait for their checkpoint.
   PoolCounters counters() const;
   /// Number of the last applied batch.
   u64 applied() const { return log_ ? log_->applied() : 0; }
@@ -183,7 +186,12 @@ class Pool {
   Task<Result<std::vector<std::byte>>> read_table(Place place);
   void drop_table(const Place& place);
   // compact.cc
-  Task<bool> compact();
+  enum class Compaction : u8 {
+    moved,
+    nothing,  // is to be won
+    held_up,  // somebody who looks may need what is dead to the table
+  };
+  Task<Compaction> compact();
   /// Returns whether another round may win something.
   Task<bool> compact_idle();
   std::vector<u64> victims() const;
@@ -205,6 +213,7 @@ class Pool {
   Task<void> run_filler();
   Task<void> run_room_maker();
   Task<bool> make_room_alone(u64 chunks_before);
+  Task<void> let_readers_end(u64 chunks_before);
   bool wants_checkpoint();
   bool admitted(u64 blocks) const;
   Task<Status> admit(u64 blocks);
@@ -212,6 +221,9 @@ class Pool {
   Task<void> checkpoint_once();
 
   u64 reserve_bytes() const;
+  u64 used_at_rest() const;
+  /// `free` once all that is under way has ended and a checkpoint is written.
+  u64 free_at_rest() const;
 
   Runtime& runtime_;
   Device& device_;
@@ -221,9 +233,6 @@ class Pool {
   Space space_;
   std::unique_ptr<Sink> sink_;
   std::unique_ptr<Log> log_;
-  u64 used_at_rest() const;
-  /// `free` once all that is under way has ended and a checkpoint is written.
-  u64 free_at_rest() const;
   std::unique_ptr<ChunkWriter> page_writer_;
   std::unique_ptr<ChunkWriter> table_writer_;
   std::unique_ptr<ChunkWriter> target_;  // of compaction
@@ -247,6 +256,8 @@ class Pool {
   bool tidy_due_ = false;   // chunks may be mostly dead
   bool punch_due_ = false;  // chunks may be empty
   u64 touched_ns_ = 0;
+  u64 wanted_ns_ = 0;     // since when the log waits for a chunk; 0: it has one
+  bool held_up_ = false;  // who makes room waits for readers
   Mutex checkpointing_;
   Mutex compacting_;
   Mutex filling_;

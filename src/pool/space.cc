@@ -341,6 +341,12 @@ bool Space::read_from_before_seal(u64 own) const {
   return std::any_of(readers_.begin(), sealed, [own](const auto& reader) { return reader.second > (reader.first == own ? 1u : 0u); });
 }
 
+u64 Space::held_chunks() const {
+  u64 chunks = 0;
+  for (const Release& release : releases_) chunks += release.chunks.size();
+  return chunks;
+}
+
 void Space::leave(u64 generation) {
   const auto at = readers_.find(generation);
   CHECK(at != readers_.end());

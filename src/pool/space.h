@@ -119,6 +119,8 @@ class Space {
   u64 enter();
   /// Somebody who looks (but for one who entered at `own`) began before the last seal, and may need what is dead to the table since.
   bool read_from_before_seal(u64 own = 0) const;
+  /// Chunks that are empty in the durable checkpoint, and would be given again but for those who look.
+  u64 held_chunks() const;
   void leave(u64 generation);
 
   // --- tables of the checkpoint, by byte address

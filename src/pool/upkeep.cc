@@ -26,6 +26,8 @@ constexpr u64 rest_times = 200;
 constexpr u64 low_water_min = kept_from_writes + 2;
 constexpr u64 low_water_max = 32;
 constexpr int compaction_rounds = 64;  // before it is said that nothing can be won: the least that one wins is so small
+constexpr u64 reader_rest_ns = 200'000;  // between two looks whether those who look have ended, at first
+constexpr u64 reader_rest_max_ns = 20 * millisecond_ns;
 constexpr u64 filled_ahead = kept_from_writes + 6;  // chunks ready: the reserve, and some for the log
 constexpr u64 filled_kept = filled_ahead;           // never given back to the host
 
@@ -165,7 +167,11 @@ Task<Result<u64>> Pool::chunk_for_log(bool urgent) {
     }
     if (urgent) co_return Error{Code::no_space, "no empty chunk is left"};
     const u64 began_ns = runtime_.now_ns();
-    const bool won = co_await make_room();
+    wanted_ns_ = began_ns;
+    bool won = co_await make_room();
+    // Deletions under way may give what could not be won yet.
+    if (!won) won = co_await client_.reclaim_some(false);
+    wanted_ns_ = 0;
     counters_.room_wait_ns += runtime_.now_ns() - began_ns;
     if (!won) co_return Error{Code::no_space, "the pool is full"};
   }
@@ -185,26 +191,44 @@ Task<bool> Pool::make_room() {
 Task<bool> Pool::make_room_alone(u64 chunks_before) {
   const auto won = [&] { return space_.free_chunks() > chunks_before; };
   // The last checkpoint tells well enough what is dead, as long as little died since. Before it is said that nothing can be won
-  // there must have been one.
+  // there must have been one, and nothing worth a chunk may have died since.
   bool fresh = space_.pending_bytes() == 0 && !client_.dirty();
-  for (int round = 0; round < compaction_rounds && !won(); ++round) {
+  for (int round = 0; round < compaction_rounds && !won() && !stopping_;) {
     // So much died since the last one that another is worth it.
     const bool stale = space_.pending_bytes() >= room_step() * space_.chunk_size();
-    bool moved = false;
-    if (fresh || !stale) moved = co_await compact();
-    if (!moved && fresh) break;
+    Compaction done = Compaction::nothing;
+    if (fresh || !stale) done = co_await compact();
+    held_up_ = done == Compaction::held_up && !won();
+    if (held_up_ && !stopping_ && !latched_) continue;
+    if (done == Compaction::nothing && fresh && space_.pending_bytes() < space_.chunk_size()) break;
     // Makes the move durable and lets go of the old chunks.
     const Status status = co_await checkpoint();
-    if (!status) co_return false;
+    if (!status) break;
+    co_await let_readers_end(chunks_before);
     fresh = true;
+    ++round;
   }
+  held_up_ = false;
   co_return won();
+}
+
+/// What a checkpoint let go of is given again when those who look have ended: to move more meanwhile would win nothing sooner.
+Task<void> Pool::let_readers_end(u64 chunks_before) {
+  for (u64 rest_ns = reader_rest_ns; space_.held_chunks() > 0 && !stopping_ && !latched_;
+       rest_ns = std::min(2 * rest_ns, reader_rest_max_ns)) {
+    if (space_.free_chunks() > chunks_before) break;
+    held_up_ = true;
+    co_await runtime_.sleep(rest_ns);
+  }
+  held_up_ = false;
 }
 
 bool Pool::admitted(u64 blocks) const {
   return !latched_ && client_.dirty_memory_bytes() < options_.dirty_memory_max && free() >= (blocks + 1) * block_size;
 }
 
+/// Waits until there is room for a write of so many blocks. What deletions and debts give back is waited for, and what others only
+/// might still take: writes under way, and pages as large as they are in memory. Only then is the pool full.
 Task<Status> Pool::admit(u64 blocks) {
   if (latched_) co_return Error{Code::read_only, latched_->message};
   // Maps that outgrow their memory wait for the checkpoint that writes them out.
@@ -240,7 +264,5 @@ Task<void> Pool::checkpoint_once() {
   checkpointing_.release();
   if (counters_.checkpoints == done && !latched_ && !stopping_) static_cast<void>(co_await checkpoint());
 }
-/// Waits until there is room for a write of so many blocks. What deletions and debts give back is waited for, and what others only
-/// might still take: writes under way, and pages as large as they are in memory. Only then is the pool full.
 
 }  // namespace brindle

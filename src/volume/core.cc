@@ -25,6 +25,8 @@ constexpr int sync_rounds_max = 16;
 // Between two tries of what the device does not read.
 constexpr u64 first_rest_ns = 1 * second_ns;
 constexpr u64 rest_max_ns = 64 * second_ns;
+// A write that waits for a check to end, in a pool that is full: longer than this no client should hang.
+constexpr u64 hold_up_ns_max = 5 * second_ns;
 constexpr u64 rest_tick_ns = 100 * millisecond_ns;  // closing waits no longer
 
 PoolOptions pool_options(const EngineOptions& options) {
@@ -140,13 +142,13 @@ Task<bool> EngineCore::reclaim_some(bool retry) {
     co_await maps_.settle_debts();
     co_return true;
   }
-  if (!maps_.reclaiming() || stopping_ || pool_.latched()) co_return false;
-  co_await reclaimed_.wait();
   if (retry && maps_.stalled() && !stopping_ && !pool_.latched()) {
     co_await maps_.retry_stalled(false);
     reclaim_.notify_all();
     co_return true;
   }
+  if (!maps_.reclaiming() || stopping_ || pool_.latched()) co_return false;
+  co_await reclaimed_.wait();
   co_return true;
 }
 
@@ -225,10 +227,13 @@ namespace {
 
 class CheckpointHold final : public Engine::Hold {
  public:
-  CheckpointHold(Space& space, std::unique_ptr<Hold> under_way) : under_way_(std::move(under_way)), guard_(space) {}
+  CheckpointHold(Pool& pool, std::unique_ptr<Hold> under_way)
+      : under_way_(std::move(under_way)), pool_(pool), guard_(pool.space()) {}
+  bool in_the_way() const override { return pool_.held_up_ns() > hold_up_ns_max; }
 
  private:
   std::unique_ptr<Hold> under_way_;  // goes last
+  Pool& pool_;
   ReadGuard guard_;
 };
 
@@ -245,7 +250,7 @@ Task<Result<std::unique_ptr<Engine::Hold>>> EngineCore::hold_checkpoint() {
     const Status status = co_await pool_.checkpoint();
     if (!status && !pool_.latched()) co_return status.error();
   }
-  std::unique_ptr<Hold> hold = std::make_unique<CheckpointHold>(pool_.space(), std::move(request));
+  std::unique_ptr<Hold> hold = std::make_unique<CheckpointHold>(pool_, std::move(request));
   co_return hold;
 }
 

@@ -208,6 +208,8 @@ class Engine {
     Hold(const Hold&) = delete;
     Hold& operator=(const Hold&) = delete;
     virtual ~Hold() = default;
+    /// The pool is full, and a write has waited for the end of this for some seconds.
+    virtual bool in_the_way() const { return false; }
   };
   /// Checkpoints (a pool that is read-only stays as it is), and holds.
   virtual Task<Result<std::unique_ptr<Hold>>> hold_checkpoint() = 0;
