@@ -5,6 +5,13 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace brindle;
   if (size < 1) return 0;
+  if (data[0] >= 240) {
+    Reader from(input_bytes(data + 1, size - 1));
+    const DebtRecord owed = decode_debts(from);
+    Writer to;
+    if (from.ok()) encode_debts(to, owed);
+    return 0;
+  }
   const u8 kind = data[0] % 6;
   const u64 chunk_size = chunk_size_min << (data[0] / 6 % 5);
   const Bytes bytes = input_bytes(data + 1, size - 1);

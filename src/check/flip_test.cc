@@ -47,7 +47,7 @@ TEST_F(FlipTest, TheSampleHasOneOfEach) {
   EXPECT_TRUE(std::any_of(image.segments.begin(), image.segments.end(), packed));
   const auto branch = [](const auto& item) { return item.second.kind == RootKind::branch; };
   EXPECT_TRUE(std::any_of(image.roots.begin(), image.roots.end(), branch));
-  EXPECT_GE(image.directory_size(), table_count);
+  EXPECT_GE(image.directory_size(), table_count - 1) << "all but debts";
 }
 
 TEST_F(FlipTest, EveryRangeThatCountsIsCheckedAndFound) {

@@ -39,6 +39,10 @@ class Verifier {
   Task<void> load_buckets();
   bool load_bucket(const DirectoryEntry& entry, Bytes bytes);
   void lost(TableId table);
+  bool load_debts(u64 key, Bytes bytes);
+  Task<bool> claim_debts();
+  Task<bool> claim_debt(PageStore& pages, const PageRef& page, const Debt& debt);
+  void claim(SlotName name, u64 slots, SegmentKind kind);
   Task<void> walk_maps();
   Task<void> tell_damage(MapWalk& walk, Holders& holders);
   SlotName position() const { return SlotName::of(superblock_.log_segment, superblock_.log_slot); }
@@ -56,7 +60,8 @@ class Verifier {
   CheckpointRoot root_;
   std::vector<Bucket> buckets_;
   std::vector<Place> tables_;  // all that lies in chunks of tables
-  std::array<bool, table_count> whole_{true, true, true, true};
+  std::array<bool, table_count> whole_{true, true, true, true, true};
+  std::vector<DebtRecord> debts_;
   CheckReport report_;
 };
 
@@ -240,8 +245,85 @@ bool Verifier::load_bucket(const DirectoryEntry& entry, Bytes bytes) {
     case TableId::roots: return family_.load_roots(entry.key, entry.place, bytes);
     case TableId::entries: return family_.load_entries(entry.key, entry.place, bytes);
     case TableId::gone: return family_.load_gone(entry.key, entry.place, bytes);
+    case TableId::debts: return load_debts(entry.key, bytes);
   }
   return false;
+}
+
+// --- debts ----------------------------------------------------------------------------------------------------------
+
+bool Verifier::load_debts(u64 key, Bytes bytes) {
+  Reader from(bytes);
+  DebtRecord owed = decode_debts(from);
+  if (!from.done() || owed.page.name.raw != key) return false;
+  if ((superblock_.features.incompatible & feature_debts) == 0)
+    findings_.pool("superblock", 0, block_size, "it does not tell of its debts");
+  debts_.push_back(std::move(owed));
+  return true;
+}
+
+/// What is owed is live, and nobody holds it.
+void Verifier::claim(SlotName name, u64 slots, SegmentKind kind) {
+  for (u64 i = 0; i < slots; ++i) {
+    const SlotName slot = name.plus(i);
+    const bool fresh = segments_->reach(slot);
+    if (segments_->is_live(slot) && fresh) continue;
+    const auto at = segments_->locate(slot, kind);
+    findings_.pool("space", at.value_or(0), slot_size(kind),
+                   fmt::format("segment {}: owed, and {}", slot.segment(), fresh ? "not marked live" : "held"));
+  }
+}
+
+/// False: a page cannot be read, so it cannot be told what is owed.
+Task<bool> Verifier::claim_debt(PageStore& pages, const PageRef& page, const Debt& debt) {
+  auto at = co_await pages.load(page);
+  if (!at) co_return false;
+  if (debt.entry == debt_of_base) {
+    const auto* const patch = std::get_if<PatchData>(&**at);
+    if (patch != nullptr && patch->base && (!debt.has_parent || patch->base.birth >= debt.parent_number)) {
+      claim(patch->base.name, patch->base.slots(), SegmentKind::pages);
+    }
+    co_return true;
+  }
+  SlotName name;
+  // As many steps as there can be patches over each other are never taken: births fall.
+  for (u64 birth = page.birth + 1;;) {
+    if (const auto* const leaf = std::get_if<LeafData>(&**at)) {
+      name = leaf->names[debt.entry];
+      break;
+    }
+    const auto* const patch = std::get_if<PatchData>(&**at);
+    if (patch == nullptr) co_return false;
+    if (patch->covers(debt.entry)) {
+      name = patch->names[patch->rank(debt.entry)];
+      break;
+    }
+    const PageRef base = patch->base;
+    if (!base) break;
+    if (base.birth >= birth) co_return false;
+    birth = base.birth;
+    at = co_await pages.load(base);
+    if (!at) co_return false;
+  }
+  const bool is_parents = debt.has_parent && name < debt.parent_position;
+  if (name && !is_parents) claim(name, 1, SegmentKind::data);
+  co_return true;
+}
+
+Task<bool> Verifier::claim_debts() {
+  PageStore pages(disk_, *segments_);
+  bool all_told = true;
+  for (const DebtRecord& owed : debts_) {
+    if (owed.let_go) claim(owed.page.name, owed.page.slots(), SegmentKind::pages);
+    for (const Debt& debt : owed.debts) {
+      if (disk_.stopped()) co_return false;
+      const bool told = co_await claim_debt(pages, owed.page, debt);
+      all_told = all_told && told;
+    }
+    // More than is written down may be owed.
+    all_told = all_told && owed.debts.size() < debts_a_page_max;
+  }
+  co_return all_told;
 }
 
 // --- all of it ------------------------------------------------------------------------------------------------------
@@ -253,7 +335,9 @@ Task<void> Verifier::walk_maps() {
   co_await walk.run();
   report_.pages = walk.counts().pages;
   report_.blocks = walk.counts().blocks;
-  if (trees_known && !walk.incomplete() && !disk_.stopped()) segments_->report_leaks();
+  const bool debts_told = co_await claim_debts();
+  if (trees_known && whole(TableId::debts) && debts_told && !walk.incomplete() && !disk_.stopped())
+    segments_->report_leaks();
   Holders holders(family_);
   if (walk.any_bad()) co_await tell_damage(walk, holders);
   report_.last_batch = superblock_.checkpoint_number - 1;

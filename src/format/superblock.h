@@ -16,6 +16,9 @@ inline constexpr u64 superblock_magic = 0x31454c444e495242;  // "BRINDLE1"
 inline constexpr u32 format_version = 1;
 inline constexpr u64 superblock_b_offset = 64 * KiB;
 
+/// In `incompatible`: there is a table of debts. It goes when they are settled.
+inline constexpr u64 feature_debts = 2;
+
 /// Features that a reader must know to read, or to write; unknown bits in `compatible` may be ignored.
 struct Features {
   u64 incompatible = 0;

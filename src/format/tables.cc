@@ -159,6 +159,47 @@ GoneRecord decode_gone(Reader& from) {
   return gone;
 }
 
+void encode_debts(Writer& to, const DebtRecord& owed) {
+  encode_page_ref(to, owed.page);
+  to.put<u8>(owed.let_go ? 1 : 0);
+  const size_t count = std::min(owed.debts.size(), debts_a_page_max);
+  to.put_varint(count);
+  for (size_t i = 0; i < count; ++i) {
+    const Debt& debt = owed.debts[i];
+    to.put_varint(debt.entry);
+    to.put<u8>(debt.has_parent ? 1 : 0);
+    if (!debt.has_parent) continue;
+    to.put(debt.parent_position);
+    to.put_varint(debt.parent_number);
+  }
+}
+
+DebtRecord decode_debts(Reader& from) {
+  DebtRecord owed;
+  owed.page = decode_page_ref(from);
+  const bool has_entries = owed.page.kind == PageKind::leaf || owed.page.kind == PageKind::patch;
+  const auto let_go = from.get<u8>();
+  if (let_go > 1 || !has_entries) from.fail();
+  owed.let_go = let_go != 0;
+  const u64 count = from.get_varint();
+  if (count > debts_a_page_max) from.fail();
+  for (u64 i = 0; i < count && from.ok(); ++i) {
+    Debt debt;
+    const u64 entry = from.get_varint();
+    if (entry > debt_of_base || (entry == debt_of_base && owed.page.kind != PageKind::patch)) from.fail();
+    debt.entry = static_cast<u32>(entry);
+    const auto has_parent = from.get<u8>();
+    if (has_parent > 1) from.fail();
+    debt.has_parent = has_parent != 0;
+    if (debt.has_parent) {
+      debt.parent_position = from.get<SlotName>();
+      debt.parent_number = from.get_varint();
+    }
+    owed.debts.push_back(debt);
+  }
+  return owed;
+}
+
 void encode_directory_entry(Writer& to, const DirectoryEntry& entry) {
   to.put(static_cast<u8>(entry.table));
   to.put_varint(entry.key);

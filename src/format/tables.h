@@ -1,4 +1,4 @@
-// tables.h: the checkpoint's tables: segments, roots, catalog entries, and what branch points let go.
+// tables.h: the checkpoint's tables: segments, roots, catalog entries, what branch points let go, and debts.
 //
 // A table is cut into buckets by a key (an id divided by the bucket's width). A bucket is written anew only when
 // something in it changed. The directory lists all buckets of all tables; the checkpoint's root lists the directory.
@@ -15,8 +15,8 @@
 
 namespace brindle {
 
-enum class TableId : u8 { segments = 0, roots = 1, entries = 2, gone = 3 };
-inline constexpr u32 table_count = 4;
+enum class TableId : u8 { segments = 0, roots = 1, entries = 2, gone = 3, debts = 4 };
+inline constexpr u32 table_count = 5;
 
 inline constexpr u64 segments_a_bucket = 64;
 inline constexpr u64 roots_a_bucket = 16;
@@ -80,6 +80,25 @@ struct GoneRecord {
   std::array<u64, leaf_blocks / 64> blocks{};
 };
 
+/// An entry of a page that a head hid while the page could not be read. What it named is free, unless it is older than the parent of
+/// that moment: then it is the parent's.
+struct Debt {
+  u32 entry = 0;  // debt_of_base: the base of the page, which is a patch
+  bool has_parent = false;
+  SlotName parent_position;
+  u64 parent_number = 0;
+};
+inline constexpr u32 debt_of_base = leaf_blocks;
+/// More are not written down for one page: what they are about stays allocated after a restart.
+inline constexpr size_t debts_a_page_max = 8192;
+
+/// All that is owed for one page. A bucket has one, and its key is the page's name.
+struct DebtRecord {
+  PageRef page;
+  bool let_go = false;  // nobody holds the page any more: it is free too once it was read
+  std::vector<Debt> debts;
+};
+
 /// On nonsense every `decode` fails its reader: look at `from.ok()` before anything else.
 void encode_segment(Writer& to, const SegmentRecord& segment);
 /// On nonsense its number is 0 too.
@@ -91,6 +110,8 @@ void encode_entry(Writer& to, const EntryRecord& entry);
 EntryRecord decode_entry(Reader& from);
 void encode_gone(Writer& to, const GoneRecord& gone);
 GoneRecord decode_gone(Reader& from);
+void encode_debts(Writer& to, const DebtRecord& owed);
+DebtRecord decode_debts(Reader& from);
 
 /// How many slots a segment of that kind has in a whole chunk.
 constexpr u64 segment_slots(SegmentKind kind, u64 chunk_size) {

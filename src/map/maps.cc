@@ -277,6 +277,7 @@ void Maps::give_up(Pending pending, bool may_pass) {
   const u64 name = pending.page.name.raw;
   if (may_pass) {
     stalled_debts_.emplace(name, std::move(pending));
+    dirty_debts_.insert(name);
     return;
   }
   // What it named can never be told, so it stays allocated.
@@ -296,6 +297,7 @@ Task<void> Maps::retry_stalled(bool to_the_end) {
     } else if (status.code() == Code::corrupt) {
       Pending damaged = std::move(at->second);
       stalled_debts_.erase(at);
+      dirty_debts_.insert(page.name.raw);
       give_up(std::move(damaged), false);
     } else if (!to_the_end) {
       break;
@@ -307,6 +309,7 @@ Task<void> Maps::retry_stalled(bool to_the_end) {
 /// Debts of a page, or what waits for it otherwise.
 Maps::Pending& Maps::pending_of(const PageRef& page) {
   const auto stalled = stalled_debts_.find(page.name.raw);
+  if (stalled != stalled_debts_.end()) dirty_debts_.insert(page.name.raw);
   Pending& pending = stalled != stalled_debts_.end() ? stalled->second : pending_[page.name.raw];
   pending.page = page;
   return pending;
@@ -318,6 +321,7 @@ void Maps::free_page(const PageRef& page) {
     const auto at = debts->find(page.name.raw);
     if (at == debts->end()) continue;
     at->second.let_go = true;
+    if (debts == &stalled_debts_) dirty_debts_.insert(page.name.raw);
     return;
   }
   pool_.space().free_page(page);
@@ -370,9 +374,17 @@ void Maps::seal(u64 number) {
         }
       }
     }
-    sealed_gone_.push_back({TableId::gone, key, to.take()});
+    sealed_others_.push_back({TableId::gone, key, to.take()});
   }
   dirty_gone_.clear();
+  for (u64 name : dirty_debts_) {
+    Writer to;
+    const auto at = stalled_debts_.find(name);
+    const bool owed = at != stalled_debts_.end();
+    if (owed) encode_debts(to, {at->second.page, at->second.let_go, at->second.debts});
+    sealed_others_.push_back({TableId::debts, name, to.take()});
+  }
+  dirty_debts_.clear();
 }
 
 Task<Status> Maps::write_pages(PageSink& to) {
@@ -402,7 +414,7 @@ Task<Status> Maps::write_pages(PageSink& to) {
 }
 
 std::vector<Bucket> Maps::sealed_buckets() {
-  std::vector<Bucket> buckets = std::exchange(sealed_gone_, {});
+  std::vector<Bucket> buckets = std::exchange(sealed_others_, {});
   for (SealedBucket& sealed : std::exchange(sealed_roots_, {})) {
     for (const auto& [at, map] : sealed.maps) {
       Writer ref;
@@ -457,6 +469,18 @@ Status Maps::load_gone(u64 key, Bytes bytes) {
     records.push_back(decode_gone(from));
     if (!from.ok()) return Error{Code::corrupt, "the table of branch points makes no sense"};
   }
+  return {};
+}
+
+/// Of what the device did not read before the last end. It is tried again as what has just stalled is.
+Status Maps::load_debts(u64 key, Bytes bytes) {
+  Reader from(bytes);
+  DebtRecord owed = decode_debts(from);
+  if (!from.done() || owed.page.name.raw != key) return Error{Code::corrupt, "the table of debts makes no sense"};
+  Pending& pending = stalled_debts_[key];
+  pending.page = owed.page;
+  pending.let_go = owed.let_go;
+  pending.debts = std::move(owed.debts);
   return {};
 }
 

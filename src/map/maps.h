@@ -7,8 +7,8 @@
 //         2. A head changes a page in place only if the page was born at or after the head's last snapshot, clone or
 //            rollback and after the last seal; otherwise it makes a new page: a patch over a leaf, a copy of a node.
 //         3. A write never needs a leaf: what it overwrites in one that is not in memory is a debt, settled when the leaf
-//            is next loaded, at the latest before the next seal. One whose leaf the device does not read stalls: it is tried
-//            again until it can be settled, and only a crash or a leaf that turns out to be damaged ends it.
+//            is next loaded, at the latest before the next seal. One whose leaf the device does not read stalls: it goes into
+//            the checkpoint's table of debts, and is tried again until it can be settled or the leaf turns out to be damaged.
 //         4. A page with debts keeps its place until they are settled.
 // Caller: the pool's home core. Changes come from the log's applier, in number order, and from the reclaimer.
 #pragma once
@@ -94,11 +94,15 @@ class Maps {
   std::vector<Bucket> sealed_buckets();
   Status load_roots(Bytes bytes);
   Status load_gone(u64 key, Bytes bytes);
+  Status load_debts(u64 key, Bytes bytes);
   /// All buckets are loaded: tie the tree together.
   Status loaded();
   u64 dirty_bytes() const { return dirty_bytes_ + sealed_bytes_; }
   u64 dirty_disk_bytes() const { return dirty_bytes_ + sealed_bytes_; }
-  bool dirty() const { return !dirty_.empty() || !dirty_roots_.empty() || !dirty_gone_.empty() || !pending_.empty(); }
+  bool dirty() const {
+    return !dirty_.empty() || !dirty_roots_.empty() || !dirty_gone_.empty() || !pending_.empty() ||
+           !dirty_debts_.empty();
+  }
 
   PageCache& cache() { return cache_; }
   Pool& pool() { return pool_; }
@@ -116,13 +120,6 @@ class Maps {
     std::vector<PagePtr> under;  // the bases in memory
     const Gone* gone = nullptr;  // of a branch point: what of all this it let go
   };
-  struct Debt {
-    u32 entry;  // base_entry: the base of the page, which is a patch
-    bool has_parent;
-    SlotName parent_position;
-    u64 parent_number;
-  };
-  static constexpr u32 base_entry = leaf_blocks;
   struct Pending {
     PageRef page;
     std::vector<Debt> debts;
@@ -194,8 +191,9 @@ class Maps {
   u64 lost_blocks_ = 0;
   std::set<u64> dirty_roots_;                 // bucket keys
   std::set<u64> dirty_gone_;
+  std::set<u64> dirty_debts_;  // names of pages whose stalled debts changed
   std::vector<SealedBucket> sealed_roots_;
-  std::vector<Bucket> sealed_gone_;
+  std::vector<Bucket> sealed_others_;         // of the tables of what was let go and of debts
   std::deque<RootId> work_;                   // roots that the reclaimer has to visit
   // What the step under way had to load. It begins again behind each load, and looks into every child of a branch point:
   // where the cache is too small for all of them at once, it would evict the one to load the other, and never end.

@@ -220,8 +220,14 @@ void Maps::write_leaf(Root& head, u64 leaf, u64 number, u32 first, u32 count, Sl
   }
   for (u32 i = 0; i < count; ++i) patch->set(first + i, name_of(i), crc(i));
   *at = patch->empty() ? Link() : keep;
-  if (patch->blind) pending_of(patch->base.ref()).blind.emplace_back(patch);
-  if (old.kind() == PageKind::patch) let_go(old, parent, leaf);
+  // What the device does not read no seal waits for: a patch over that keeps it as its base.
+  const bool keeps = patch->blind && stalled_debts_.contains(patch->base.ref().name.raw);
+  if (keeps) {
+    patch->abandon_base();
+  } else if (patch->blind) {
+    pending_of(patch->base.ref()).blind.emplace_back(patch);
+  }
+  if (old.kind() == PageKind::patch && !keeps) let_go(old, parent, leaf);
   if (!*at) {
     prune(head, leaf);
     return;
@@ -322,7 +328,7 @@ void Maps::owe(const Link& page, u32 entry, Root* parent, u64 leaf) {
 }
 
 /// The same for the base of a patch that is not in memory, when the head hides all of it.
-void Maps::owe_base(const Link& page, Root* parent, u64 leaf) { owe(page, base_entry, parent, leaf); }
+void Maps::owe_base(const Link& page, Root* parent, u64 leaf) { owe(page, debt_of_base, parent, leaf); }
 
 void Maps::on_loaded(Page& page) {
   for (auto* debts : {&pending_, &stalled_debts_}) {
@@ -330,13 +336,14 @@ void Maps::on_loaded(Page& page) {
     if (at == debts->end()) continue;
     const Pending pending = std::move(at->second);
     debts->erase(at);
+    if (debts == &stalled_debts_) dirty_debts_.insert(page.place.name.raw);
     settle(page, pending);
   }
 }
 
 void Maps::settle(Page& page, const Pending& pending) {
   for (const Debt& debt : pending.debts) {
-    if (debt.entry == base_entry) {
+    if (debt.entry == debt_of_base) {
       const Link& base = as_patch(page).base;
       if (base && (!debt.has_parent || base.birth() >= debt.parent_number)) free_page(base.ref());
       continue;

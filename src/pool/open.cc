@@ -94,6 +94,8 @@ Task<Status> Pool::write_superblock() {
   ++superblock_.generation;
   superblock_.segment_limit = std::max(superblock_.segment_limit, space_.segment_numbers_given() + segment_numbers_ahead);
   superblock_.size_max = std::max(superblock_.size_max, space_.capacity_chunks() * superblock_.chunk_size);
+  const auto debts = directory_.lower_bound({TableId::debts, 0});
+  superblock_.features.incompatible = debts != directory_.end() ? feature_debts : 0;
   seal_superblock(superblock_);
   AlignedBuffer block(block_size);
   std::memcpy(block.data(), &superblock_, sizeof superblock_);

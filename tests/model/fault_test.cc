@@ -186,6 +186,64 @@ TEST_F(DebtTest, ADeletionWaitsForADeviceThatDoesNotReadAndGoesOnByItself) {
   expect_clean();
 }
 
+TEST_F(DebtTest, WhatIsOwedOutlivesAPowerLossWhileTheDeviceDoesNotRead) {
+  fail_reads(true);
+  EXPECT_TRUE(checkpoint());
+  world.write("db", 0, pattern(300, 2 * MiB));  // all of the leaf: it is let go
+  EXPECT_TRUE(checkpoint());
+  fail_reads(false);
+  world.lose_power();
+  expect_clean();
+  ASSERT_TRUE(world.open());
+  EXPECT_NE(world.engine().status().health.find("1 pages"), std::string::npos) << world.engine().status().health;
+  EXPECT_TRUE(checkpoint());
+  EXPECT_EQ(world.engine().status().health, "ok");
+  EXPECT_EQ(world.engine().live_blocks(), live);
+  EXPECT_EQ(world.read("db", 0, 2 * MiB), pattern(300, 2 * MiB));
+  world.close();
+  expect_clean();
+  ASSERT_TRUE(world.open());
+  EXPECT_EQ(world.engine().status().health, "ok") << "settled once, and not again";
+  EXPECT_EQ(world.engine().live_blocks(), live);
+}
+
+TEST_F(DebtTest, ACloneWritesOverAPatchThatCannotBeRead) {
+  EXPECT_TRUE(checkpoint());
+  world.snapshot("db@s");
+  world.clone("db@s", "dev");
+  EXPECT_TRUE(checkpoint());
+  world.close();
+  ASSERT_TRUE(world.open());
+  for (const char* volume : {"db", "dev"}) world.write(volume, 0, pattern(0, block_size));  // nodes come in
+  EXPECT_TRUE(checkpoint());
+  world.close();
+  ASSERT_TRUE(world.open());
+  EXPECT_EQ(world.read("db", 12 * MiB, block_size), std::string(block_size, '\0'));
+  EXPECT_EQ(world.read("dev", 12 * MiB, block_size), std::string(block_size, '\0'));
+  world.snapshot("dev@t");
+  world.clone("dev@t", "other");
+  EXPECT_EQ(world.read("other", 12 * MiB, block_size), std::string(block_size, '\0'));
+  world.write("dev", 1 * block_size, pattern(700, block_size));  // over the patch that both share
+  fail_reads(true);
+  EXPECT_TRUE(checkpoint());
+  world.write("other", 2 * block_size, pattern(701, block_size));
+  EXPECT_TRUE(checkpoint()) << "a patch over one that stalled";
+  fail_reads(false);
+  world.lose_power();
+  expect_clean();
+  ASSERT_TRUE(world.open());
+  EXPECT_TRUE(checkpoint());
+  EXPECT_EQ(world.engine().status().health, "ok");
+  EXPECT_EQ(world.read("dev", 1 * block_size, block_size), pattern(700, block_size));
+  EXPECT_EQ(world.read("other", 2 * block_size, block_size), pattern(701, block_size));
+  EXPECT_EQ(world.read("other", 3 * block_size, block_size), pattern(101, block_size));
+  for (const char* name : {"other", "dev@t", "dev", "db@s", "db"}) world.remove(name);
+  EXPECT_TRUE(checkpoint());
+  EXPECT_EQ(world.engine().live_blocks(), 0u);
+  world.close();
+  expect_clean();
+}
+
 TEST_F(DebtTest, ADamagedLeafEndsItsDebtsAndIsTold) {
   world.close();
   Image image(world.disk());
