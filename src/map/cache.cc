@@ -17,11 +17,9 @@ Task<Result<PagePtr>> PageCache::load(PageRef ref) {
   }
   const auto loading = std::make_shared<Loading>(pool_.runtime());
   loading_[ref.name.raw] = loading;
-  auto bytes = co_await pool_.read_page(ref);
-  if (bytes) {
-    loading->result = decode_page(ref, *bytes);
-  } else {
-    loading->result = Result<PagePtr>(bytes.error());
+  {
+    const auto read = co_await pool_.read_page(ref);
+    loading->result = read ? decode_page(ref, read->bytes()) : Result<PagePtr>(read.error());
   }
   if (loading->result->ok()) {
     add(**loading->result);

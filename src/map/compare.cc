@@ -42,7 +42,7 @@ Task<Result<LeafBlocks>> blocks_of(Maps& maps, Link link) {
     if ((*page)->kind == PageKind::leaf) {
       const Leaf& leaf = as_leaf(**page);
       for (u32 i = 0; i < leaf_blocks; ++i) {
-        if (!known[i]) blocks[i] = {leaf.data.names[i], leaf.data.crcs[i]};
+        if (!known[i]) blocks[i] = {leaf.name(i), leaf.crc(i)};
       }
     } else {
       const Patch& patch = as_patch(**page);

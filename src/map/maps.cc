@@ -183,7 +183,7 @@ Missing Maps::entry_of(Page& page, u32 entry, BlockAt& out) {
     if (at == nullptr) return missing;
   }
   const Leaf& leaf = as_leaf(*at);
-  out = {leaf.data.names[entry], leaf.data.crcs[entry]};
+  out = {leaf.name(entry), leaf.crc(entry)};
   return missing;
 }
 
@@ -403,6 +403,7 @@ Task<Status> Maps::write_pages(PageSink& to) {
     page->state = PageState::clean;
     sealed_bytes_ -= page->bytes();
     if (page->let_go && !planted(Plant::sealed_page_leak)) pool_.space().free_page(page->place);
+    if (page->kind == PageKind::leaf) as_leaf(*page).fold();
     placed_.push_back(page);
     cache_.add(std::move(page));
     if (++count % 32 == 0) co_await pool_.runtime().yield();  // requests go first

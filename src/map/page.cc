@@ -1,12 +1,14 @@
 #include "map/page.h"
 
+#include <algorithm>
+
 #include "base/planted.h"
 
 namespace brindle {
 
 u64 Page::bytes() const {
   switch (kind) {
-    case PageKind::leaf: return sizeof(Leaf);
+    case PageKind::leaf: return static_cast<const Leaf&>(*this).bytes();
     case PageKind::node: return sizeof(Node);
     case PageKind::patch: {
       const auto& patch = static_cast<const Patch&>(*this);
@@ -24,6 +26,57 @@ void destroy(Page* page) {
     case PageKind::patch: delete static_cast<Patch*>(page); break;
     case PageKind::none: break;
   }
+}
+
+u64 Leaf::bytes() const {
+  return sizeof(Leaf) + (data_ ? sizeof(LeafData) : runs_.capacity() * sizeof(Run) + crcs_.capacity() * sizeof(u32));
+}
+
+Leaf::Leaf(const LeafData& data) : Page(PageKind::leaf) {
+  for (SlotName name : data.names) count += name ? 1 : 0;
+  if (!fold(data)) data_ = std::make_unique<LeafData>(data);
+}
+
+void Leaf::fold() {
+  if (data_ && fold(*data_)) data_.reset();
+}
+
+/// False: it has too many runs.
+bool Leaf::fold(const LeafData& data) {
+  std::array<Run, runs_max> runs;
+  size_t made = 0;
+  for (u32 entry = 0; entry < leaf_blocks; ++entry) {
+    const SlotName name = data.names[entry];
+    if (!name) continue;
+    if (made > 0 && runs[made - 1].first + runs[made - 1].count == entry && runs[made - 1].name.plus(runs[made - 1].count) == name) {
+      ++runs[made - 1].count;
+      continue;
+    }
+    if (made == runs_max) return false;
+    runs[made++] = {entry, 1, name};
+  }
+  runs_.assign(runs.begin(), runs.begin() + static_cast<std::ptrdiff_t>(made));
+  crcs_.assign(data.crcs.begin(), data.crcs.end());
+  return true;
+}
+
+void Leaf::copy_to(LeafData& to) const {
+  if (data_) {
+    to = *data_;
+    return;
+  }
+  to.names = {};
+  for (const Run& run : runs_) {
+    for (u32 i = 0; i < run.count; ++i) to.names[run.first + i] = run.name.plus(i);
+  }
+  std::copy(crcs_.begin(), crcs_.end(), to.crcs.begin());
+}
+
+SlotName Leaf::folded_name(u32 entry) const {
+  for (const Run& run : runs_) {
+    if (entry - run.first < run.count) return run.name.plus(entry - run.first);
+  }
+  return {};
 }
 
 void Patch::set(u32 entry, SlotName name, u32 crc) {
@@ -52,7 +105,7 @@ void Patch::drop_hiding() {
 }
 
 std::vector<std::byte> encode_page(Page& page) {
-  if (page.kind == PageKind::leaf) return encode_leaf(page.birth, as_leaf(page).data);
+  if (page.kind == PageKind::leaf) return encode_leaf(page.birth, as_leaf(page).data());
   if (page.kind == PageKind::patch) {
     Patch& patch = as_patch(page);
     CHECK(!patch.blind && patch.base.held() == nullptr);
@@ -77,10 +130,7 @@ Result<PagePtr> decode_page(const PageRef& ref, Bytes bytes) {
   if (ref.kind == PageKind::leaf) {
     auto data = decode_leaf(bytes, ref.birth);
     if (!data) return data.error();
-    auto* leaf = new Leaf();
-    page = PagePtr(leaf);
-    leaf->data = *data;
-    for (SlotName name : leaf->data.names) leaf->count += name ? 1 : 0;
+    page = PagePtr(new Leaf(*data));
   } else if (ref.kind == PageKind::patch) {
     auto data = decode_patch(bytes, ref.birth);
     if (!data) return data.error();

@@ -106,10 +106,40 @@ class Link {
   PageRef ref_;
 };
 
-struct Leaf : Page {
-  Leaf() : Page(PageKind::leaf) {}
+/// What all 512 blocks of a piece of a volume are. A clean one whose names are a few runs is folded: a third of its size, and two
+/// fifths of what is cached of a volume that was written in order.
+class Leaf final : public Page {
+ public:
+  Leaf() : Page(PageKind::leaf), data_(std::make_unique<LeafData>()) {}
+  /// Of a clean one, folded where it can be.
+  explicit Leaf(const LeafData& data);
   u32 count = 0;  // of blocks that it names
-  LeafData data;
+
+  SlotName name(u32 entry) const { return data_ ? data_->names[entry] : folded_name(entry); }
+  u32 crc(u32 entry) const { return data_ ? data_->crcs[entry] : crcs_[entry]; }
+  /// To be changed or written; of one that was never folded.
+  LeafData& data() {
+    CHECK(data_ != nullptr);
+    return *data_;
+  }
+  void copy_to(LeafData& to) const;
+  /// It is clean, and changes no more.
+  void fold();
+  u64 bytes() const;
+
+ private:
+  struct Run {
+    u32 first = 0;  // entry
+    u32 count = 0;
+    SlotName name;  // of the first
+  };
+  static constexpr size_t runs_max = 16;
+  bool fold(const LeafData& data);
+  SlotName folded_name(u32 entry) const;
+
+  std::unique_ptr<LeafData> data_;  // or, folded:
+  std::vector<Run> runs_;           // by entry; what is in none is a hole
+  std::vector<u32> crcs_;           // of each entry
 };
 
 /// A few entries over a page: nothing (a leaf with few blocks), a leaf, or, while `blind`, a patch that was not in memory

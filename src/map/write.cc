@@ -126,9 +126,10 @@ void Maps::write_leaf(Root& head, u64 leaf, u64 number, u32 first, u32 count, Sl
     const u64 before = page.bytes();
     if (page.kind == PageKind::leaf) {
       Leaf& own = as_leaf(page);
+      LeafData& data = own.data();
       for (u32 i = 0; i < count; ++i) {
-        const SlotName old = std::exchange(own.data.names[first + i], name_of(i));
-        own.data.crcs[first + i] = crc(i);
+        const SlotName old = std::exchange(data.names[first + i], name_of(i));
+        data.crcs[first + i] = crc(i);
         own.count += (name ? 1U : 0U) - (old ? 1U : 0U);
         if (old) let_go(old, parent, leaf);
       }
@@ -187,8 +188,8 @@ void Maps::write_leaf(Root& head, u64 leaf, u64 number, u32 first, u32 count, Sl
       fresh->birth = number;
       fresh->count = count;
       for (u32 i = 0; i < count; ++i) {
-        fresh->data.names[first + i] = name_of(i);
-        fresh->data.crcs[first + i] = crc(i);
+        fresh->data().names[first + i] = name_of(i);
+        fresh->data().crcs[first + i] = crc(i);
       }
       add_dirty(*fresh);
       made = Link(fresh);
@@ -245,14 +246,15 @@ void Maps::settle_size(Root& head, Link& at, u64 leaf, u64 number, Root* parent)
   auto* whole = new Leaf();
   const Link made(whole);
   whole->birth = number;
-  if (base != nullptr) whole->data = static_cast<const Leaf&>(*base).data;
+  LeafData& data = whole->data();
+  if (base != nullptr) static_cast<const Leaf&>(*base).copy_to(data);
   for (u32 entry = 0, rank = 0; entry < leaf_blocks; ++entry) {
     if (patch.data.covers(entry)) {
-      whole->data.names[entry] = patch.data.names[rank];
-      whole->data.crcs[entry] = patch.data.crcs[rank];
+      data.names[entry] = patch.data.names[rank];
+      data.crcs[entry] = patch.data.crcs[rank];
       ++rank;
     }
-    whole->count += whole->data.names[entry] ? 1 : 0;
+    whole->count += data.names[entry] ? 1 : 0;
   }
   const Link old_base = patch.base;
   const Link old = std::exchange(at, whole->count > 0 ? made : Link());
@@ -313,7 +315,7 @@ void Maps::forget(Page& page, Root* parent, u64 leaf, u32 first, u32 count) {
     if (at->kind == PageKind::patch) {
       old = as_patch(*at).data.names[as_patch(*at).data.rank(entry)];
     } else {
-      old = as_leaf(*at).data.names[entry];
+      old = as_leaf(*at).name(entry);
     }
     if (old) let_go(old, parent, leaf);
   }
@@ -359,7 +361,7 @@ void Maps::settle(Page& page, const Pending& pending) {
     if (at->kind == PageKind::patch) {
       old = as_patch(*at).data.names[as_patch(*at).data.rank(debt.entry)];
     } else {
-      old = as_leaf(*at).data.names[debt.entry];
+      old = as_leaf(*at).name(debt.entry);
     }
     bool is_parents = debt.has_parent && old < debt.parent_position;
     if (planted(Plant::debt_parentless)) is_parents = false;

@@ -73,7 +73,7 @@ Task<Status> Pool::command(Command command) { return log_->command(std::move(com
 
 // --- reading --------------------------------------------------------------------------------------------------------
 
-Task<Result<std::vector<std::byte>>> Pool::read_page(PageRef page) {
+Task<Result<PageBytes>> Pool::read_page(PageRef page) {
   const ReadGuard guard(space_);
   u64 run = 0;
   const auto offset = space_.locate(page.name, &run);
@@ -82,16 +82,15 @@ Task<Result<std::vector<std::byte>>> Pool::read_page(PageRef page) {
                                                page.name.segment(), page.name.slot())};
   }
   const u64 from = round_down(*offset, block_size);
-  AlignedBuffer buffer(round_up(*offset + page.length, block_size) - from);
-  const MutBytes into = buffer.span();
+  PageBytes read{AlignedBuffer(round_up(*offset + page.length, block_size) - from), *offset - from, page.length};
+  const MutBytes into = read.buffer.span();
   if (auto status = co_await device_.read(from, into); !status) co_return status.error();
   counters_.page_bytes_read += into.size();
-  const Bytes bytes = into.subspan(*offset - from, page.length);
-  if (crc32c(bytes) != page.crc && !planted(Plant::page_unchecked)) {
+  if (crc32c(read.bytes()) != page.crc && !planted(Plant::page_unchecked)) {
     co_return Error{Code::corrupt, fmt::format("a page of a map is damaged (segment {}, slot {})", page.name.segment(),
                                                page.name.slot())};
   }
-  co_return std::vector<std::byte>(bytes.begin(), bytes.end());
+  co_return read;
 }
 
 Status Pool::place_blocks(std::span<BlockRead> blocks) {

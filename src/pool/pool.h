@@ -99,6 +99,14 @@ struct PoolCounters {
   u64 replay_us = 0;
 };
 
+/// A page as it was read, in memory that the heap knows nothing of: what is read by the thousand is not to cut up what stays.
+struct PageBytes {
+  AlignedBuffer buffer;
+  u64 offset = 0;
+  u32 length = 0;
+  Bytes bytes() const { return buffer.span().subspan(offset, length); }
+};
+
 class Pool {
  public:
   Pool(Runtime& runtime, Device& device, PoolClient& client, PoolOptions options);
@@ -119,7 +127,7 @@ class Pool {
   Task<Status> flush() { return log_->flush(); }
 
   /// The bytes of a page, with its checksum compared.
-  Task<Result<std::vector<std::byte>>> read_page(PageRef page);
+  Task<Result<PageBytes>> read_page(PageRef page);
   /// Reads blocks (their names resolved under a ReadGuard that the caller holds). Marks those whose checksum is wrong.
   /// Fails: io, corrupt (some are damaged).
   Task<Status> read_blocks(std::span<BlockRead> blocks);
