@@ -70,6 +70,7 @@ Task<Status> EngineCore::open() {
 }
 
 Task<Status> EngineCore::close() {
+  const bool writable = !pool_.latched();
   stopping_ = true;
   maps_.hurry();
   while (under_way_ > 0) co_await quiet_.wait();
@@ -78,7 +79,10 @@ Task<Status> EngineCore::close() {
   retry_.notify_all();
   co_await gate_.close();
   if (maps_.stalled() && !pool_.latched()) co_await maps_.retry_stalled(false);
-  co_return co_await pool_.close();
+  Status status = co_await pool_.close();
+  // What was acknowledged and not flushed may be gone: nobody is to take this for an end in order.
+  if (status && writable && pool_.latched()) status = *pool_.latched();
+  co_return status;
 }
 
 // --- what the pool asks of its client -------------------------------------------------------------------------------

@@ -155,7 +155,7 @@ class Engine {
   /// Fails: invalid (not a pool), unsupported (a newer version), corrupt (with what to do), io.
   static Task<Result<std::unique_ptr<Engine>>> open(Runtime& runtime, Device& device, EngineOptions options);
   virtual ~Engine() = default;
-  /// Finishes requests under way, checkpoints, and stops. The engine may then be destroyed.
+  /// Finishes requests under way, checkpoints, and stops. The engine may then be destroyed. Fails: what the pool latched for meanwhile.
   virtual Task<Status> close() = 0;
 
   // --- opening
