@@ -95,6 +95,9 @@ void Log::latch(const Error& why) {
 
 bool Log::full() const { return open_->data_blocks >= blocks_max_ || room_.has_waiters(); }
 
+/// Somebody waits for a command: for its flush as well, so not for the batch before it.
+bool Log::hasty() const { return !open_->encoded_commands.empty(); }
+
 bool Log::fits(u64 blocks, u64 record_bytes, bool command) const {
   const Batch& batch = *open_;
   if (command && batch.closed_to_commands) return false;
@@ -225,11 +228,11 @@ Task<void> Log::run_writer() {
       co_await work_.wait();
       continue;
     }
-    if (in_flight_ > 0 && !(full() && in_flight_ < in_flight_max) && !latched_) {
+    if (in_flight_ > 0 && !((full() || hasty()) && in_flight_ < in_flight_max) && !latched_) {
       co_await work_.wait();
       continue;
     }
-    if (in_flight_ == 0) co_await runtime_.yield();  // whatever else this turn brings joins too
+    if (in_flight_ == 0 || !full()) co_await runtime_.yield();  // whatever else this turn brings joins too
     std::unique_ptr<Batch> batch = std::exchange(open_, std::make_unique<Batch>());
     room_.notify_all();
     if (latched_) {

@@ -1,7 +1,7 @@
 // log.h: the log: requests join an open batch, a batch goes to the device in one write, and takes effect in number order.
 //
 // Holds:  1. A batch takes its number, its place and the names of its blocks when it closes. It closes when the one before
-//            completes or when it is full: no timers, so one writer alone sees one device write of latency.
+//            completes, or when it is full or has a command: no timers, so one writer alone sees one device write of latency.
 //         2. Batches are applied and acknowledged in number order, whatever order the device completes them in.
 //         3. The last slots of a segment are kept for a batch that only names the successor, so replay always finds the way,
 //            and for the summary of all its batches, so that replay seldom has to read them. A summary costs nothing when it is
@@ -152,6 +152,7 @@ class Log {
   bool fits(u64 blocks, u64 record_bytes, bool command) const;
   Task<void> room(u64 blocks, u64 record_bytes, bool command);
   bool full() const;
+  bool hasty() const;
   Task<void> run_writer();
   Task<void> run_applier();
   static void encode_records(Batch& batch);
