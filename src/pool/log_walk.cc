@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/crc32c.h"
 #include "base/planted.h"
@@ -15,7 +16,7 @@ constexpr u64 piece_bytes = 512 * KiB;
 constexpr u64 read_ahead = 4 * MiB;
 constexpr u64 successors_max = 64;  // looked at behind a batch that cannot be read
 
-Task<void> read_piece(Device& device, u64 offset, MutBytes into, Status& status) {
+Task<void> read_into(Device& device, u64 offset, MutBytes into, Status& status) {
   Status read = co_await device.read(offset, into);
   if (!read) status = read;
 }
@@ -23,9 +24,11 @@ Task<void> read_piece(Device& device, u64 offset, MutBytes into, Status& status)
 }  // namespace
 
 LogWalk::LogWalk(Runtime& runtime, Device& device, const Superblock& superblock)
-    : runtime_(runtime), device_(device), superblock_(superblock) {
+    : runtime_(runtime), device_(device), superblock_(superblock), landed_(runtime), reads_(runtime) {
   restart();
 }
+
+Task<void> LogWalk::close() { return reads_.close(); }
 
 void LogWalk::restart() {
   at_ = {superblock_.log_segment, superblock_.log_base, 0, 0, superblock_.log_slot, false};
@@ -66,27 +69,59 @@ Bytes LogWalk::here() const {
   return {};
 }
 
-/// So many bytes of the segment, or all of it, are in memory then.
-Task<Status> LogWalk::load(u64 bytes) {
+Task<void> LogWalk::read_piece(Loaded& loaded, u64 from, u64 length) {
+  const MutBytes into = loaded.buffer.span().subspan(from, length);
+  const Status status = co_await device_.read(loaded.base + from, into);
+  if (status) {
+    loaded.there[from / piece_bytes] = true;
+    while (loaded.bytes < loaded.asked && loaded.there[loaded.bytes / piece_bytes]) {
+      loaded.bytes = std::min(loaded.bytes + piece_bytes, loaded.asked);
+    }
+  } else {
+    loaded.status = status;
+  }
+  --loaded.under_way;
+  landed_.notify_all();
+}
+
+void LogWalk::ask(Loaded& loaded, u64 from, u64 to) {
+  for (; from < to; from += piece_bytes) {
+    if (loaded.there[from / piece_bytes]) continue;
+    ++loaded.under_way;
+    reads_.spawn(read_piece(loaded, from, std::min(piece_bytes, to - from)));
+  }
+}
+
+/// So many bytes of the segment, or all of it, are in memory then, and what follows is on its way.
+Task<Status> LogWalk::load(u64 bytes, u64 ahead) {
   const u64 whole = size();
   const u64 wanted = std::min(whole, round_up(bytes, piece_bytes));
-  if (loaded_[newest_].base != at_.base) newest_ = 1 - newest_;
-  Loaded& loaded = loaded_[newest_];
+  const u64 coming = std::min(whole, round_up(bytes + ahead, piece_bytes));
+  const auto has = [this](const Loaded& loaded) { return loaded.base == at_.base; };
+  auto at = std::find_if(loaded_.begin(), loaded_.end(), has);
+  if (at == loaded_.end()) {
+    unsigned& newest = newest_[listening_ ? 1 : 0];
+    newest ^= 1;
+    at = loaded_.begin() + newest;
+  }
+  Loaded& loaded = *at;
   if (loaded.base != at_.base) {
+    while (loaded.under_way > 0) co_await landed_.wait();
     loaded.base = at_.base;
-    loaded.bytes = 0;
+    loaded.bytes = loaded.asked = 0;
+    loaded.there.assign(div_up(superblock_.chunk_size, piece_bytes), false);
+    if (loaded.buffer.size() == 0) loaded.buffer = AlignedBuffer(superblock_.chunk_size);
   }
-  if (wanted <= loaded.bytes) co_return Status{};
-  if (loaded.buffer.size() < whole) loaded.buffer = AlignedBuffer(superblock_.chunk_size);
-  Status status;
-  Gate gate(runtime_);
-  for (u64 from = loaded.bytes; from < wanted; from += piece_bytes) {
-    const MutBytes into = loaded.buffer.span().subspan(from, std::min(piece_bytes, wanted - from));
-    gate.spawn(read_piece(device_, loaded.base + from, into, status));
+  if (coming > loaded.asked) {
+    const u64 from = std::exchange(loaded.asked, coming);
+    ask(loaded, from, coming);
   }
-  co_await gate.close();
-  if (status) loaded.bytes = wanted;
-  co_return status;
+  while (loaded.bytes < wanted && loaded.under_way > 0) co_await landed_.wait();
+  if (loaded.bytes >= wanted) co_return Status{};
+  // Something on the way to there could not be read: it is tried once more, now that it is wanted.
+  ask(loaded, loaded.bytes, wanted);
+  while (loaded.bytes < wanted && loaded.under_way > 0) co_await landed_.wait();
+  co_return loaded.bytes >= wanted ? Status{} : loaded.status;
 }
 
 bool LogWalk::belongs(const BatchHeader& header, u64 slot) const {
@@ -122,10 +157,8 @@ Task<Result<bool>> LogWalk::data_is_whole(const ParsedBatch& batch) {
   u64 at = (u64{batch.header.slot} + batch.header.record_blocks) * block_size;
   const u64 length = u64{batch.header.data_blocks} * block_size;
   if (at + length > size()) co_return false;
-  if (at + length > here().size()) {
-    // What follows is most often asked for next, and not known to be flushed either.
-    if (auto status = co_await load(at + length + read_ahead); !status) co_return status.error();
-  }
+  // What follows is most often asked for next, and not known to be flushed either.
+  if (auto status = co_await load(at + length, read_ahead); !status) co_return status.error();
   for (const DataRecord& record : batch.records.data) {
     for (u32 crc : record.crcs) {
       if (crc32c(here().subspan(at, block_size)) != crc) co_return false;
@@ -136,9 +169,24 @@ Task<Result<bool>> LogWalk::data_is_whole(const ParsedBatch& batch) {
 }
 
 Task<Status> LogWalk::hear_behind(u64& flushed, Signal& heard) {
+  const u64 first = at_.passed ? at_.next_segment : at_.segment;
+  const bool heard_already = std::find(heard_segments_.begin(), heard_segments_.end(), first) != heard_segments_.end();
+  if (heard_already) co_return Status{};  // nobody writes meanwhile
   const Position before = at_;
+  listening_ = true;
+  const Status status = co_await listen(flushed, heard);
+  listening_ = false;
+  at_ = before;
+  co_return status;
+}
+
+Task<Status> LogWalk::listen(u64& flushed, Signal& heard) {
+  const u64 own = at_.base;
+  std::vector<u64> whole;
   Status status;
-  for (u64 segments = 0; segments < successors_max && at_.base < device_.size(); ++segments) {
+  u64 segments = 0;
+  for (; segments < successors_max && at_.base < device_.size(); ++segments) {
+    if (!at_.passed && at_.slot <= 1) whole.push_back(at_.segment);
     for (u64 at = at_.slot; !at_.passed && (at + 1) * block_size <= size(); ++at) {
       const u64 from = at * block_size;
       if (from + block_size > here().size()) {
@@ -162,10 +210,9 @@ Task<Status> LogWalk::hear_behind(u64& flushed, Signal& heard) {
     if (!status || at_.next_segment == 0) break;
     at_ = {at_.next_segment, at_.next_base, 0, 0, 1, false};
   }
+  if (status && segments < successors_max) heard_segments_ = std::move(whole);
   // A successor that cannot be read says nothing. Of the segment itself all must be known.
-  const bool own = at_.base == before.base;
-  at_ = before;
-  co_return own ? status : Status{};
+  co_return at_.base == own ? status : Status{};
 }
 
 // --- summaries ------------------------------------------------------------------------------------------------------
@@ -230,7 +277,7 @@ class SummaryReader {
       ended.end = end;
       ended.blocks = AlignedBuffer(std::min(read_first, chunk_size));
       const MutBytes into = ended.blocks.span();
-      gate.spawn(read_piece(device_, end - into.size(), into, ended.status));
+      gate.spawn(read_into(device_, end - into.size(), into, ended.status));
       end += chunk_size;
     }
     co_await gate.close();

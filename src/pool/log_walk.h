@@ -1,13 +1,15 @@
 // log_walk.h: reads the log of an opening that ended, batch by batch, through segments that each name their successor.
 //
-// Holds:  1. Of a segment no more is read than somebody asked for, from its front on, in several reads at once.
+// Holds:  1. A segment is read from its front on, in several reads at once: as far as somebody asked, and where data is verified a few
+//            MiB ahead of that, so that the device does not rest meanwhile.
 //         2. Only batches of this pool, epoch, segment, slot and number stand; whatever else lies about is nothing.
-// Caller: replay; one call at a time.
+// Caller: replay; one call at a time, `close` the last.
 // Fails:  io (the segment cannot be read).
 #pragma once
 
 #include <array>
 #include <optional>
+#include <vector>
 
 #include "base/aligned.h"
 #include "device/device.h"
@@ -26,6 +28,8 @@ class LogWalk {
   };
 
   LogWalk(Runtime& runtime, Device& device, const Superblock& superblock);
+  /// Waits for the reads that are still under way.
+  Task<void> close();
 
   /// To where the newest checkpoint begins.
   void restart();
@@ -51,13 +55,20 @@ class LogWalk {
  private:
   struct Loaded {
     u64 base = 0;  // 0: nothing
-    u64 bytes = 0;
+    u64 bytes = 0; // all before is there
+    u64 asked = 0; // and this far on its way
+    std::vector<bool> there;  // by piece
+    u64 under_way = 0;
+    Status status;
     AlignedBuffer buffer;
   };
 
   u64 size() const;
   Bytes here() const;
-  Task<Status> load(u64 bytes);
+  Task<Status> load(u64 bytes, u64 ahead = 0);
+  void ask(Loaded& loaded, u64 from, u64 to);
+  Task<void> read_piece(Loaded& loaded, u64 from, u64 length);
+  Task<Status> listen(u64& flushed, Signal& heard);
   Task<Result<std::optional<ParsedBatch>>> parse_here();
   bool belongs(const BatchHeader& header, u64 slot) const;
   void name_successor(const BatchHeader& header);
@@ -65,10 +76,15 @@ class LogWalk {
   Runtime& runtime_;
   Device& device_;
   const Superblock& superblock_;
-  std::array<Loaded, 2> loaded_;  // of the two segments that were asked for last
-  unsigned newest_ = 0;
+  // Of the two segments that were walked last, and of the two that were listened to last: the end of the log, which the walk comes to.
+  std::array<Loaded, 4> loaded_;
+  std::array<unsigned, 2> newest_{0, 2};
+  bool listening_ = false;
+  std::vector<u64> heard_segments_;  // all that stands in them and behind them has been heard
   Position at_{};
   u64 number_ = 0;  // of the next batch
+  Signal landed_;   // a piece is there, or could not be read
+  Gate reads_;
 };
 
 /// A summary whose checksum is right, and where its segment begins.

@@ -29,6 +29,7 @@ class Pool::Replay {
         flushed_(pool.superblock_.flushed_number) {}
 
   Task<Result<ReplayEnd>> run();
+  Task<void> close() { return walk_.close(); }
 
  private:
   Task<Status> from_summaries();
@@ -51,7 +52,9 @@ class Pool::Replay {
 
 Task<Result<Pool::ReplayEnd>> Pool::replay() {
   Replay replay(*this);
-  co_return co_await replay.run();
+  auto end = co_await replay.run();
+  co_await replay.close();
+  co_return end;
 }
 
 Task<Result<Pool::ReplayEnd>> Pool::Replay::run() {

@@ -319,7 +319,7 @@ TEST(OpenErrorTest, ALogThatCannotBeReadIsToldAndNothingOfItLost) {
       ASSERT_EQ(read == bytes, true) << "seed " << seed << ": write " << i << " is lost";
     }
   }
-  EXPECT_GT(refused, 20u);
+  EXPECT_GT(refused, 10u);  // what was read ahead in vain is tried again
 }
 
 TEST(OpenErrorTest, APlaceTooSmallForAPoolIsRefused) {
