@@ -19,7 +19,8 @@ def _small(bench):
 
 def snap(bench):
     size = _small(bench)
-    with Engine(bench, f"{size * 3}M", bench.peers.path("engine.pool")) as engine:
+    # Room for what the snapshots keep: hundreds of them within a second, and between any two the load goes on.
+    with Engine(bench, f"{size * 8}M", bench.peers.path("engine.pool")) as engine:
         engine.fill(size=f"{size}M", times=2)
         count = 100 if bench.quick else 1000
         beside = {"count": 400 if bench.quick else 2000, "load_depth": 32}  # a p99 wants more than a median
@@ -259,6 +260,8 @@ def replay(bench):
                 engine.tell("load", depth=depth, count=blocks // 2 if depth == 1 else blocks)
                 if flushed:
                     engine.tell("load", count=1, depth=1, fua=1)
+                    # A log that is known to be flushed: the marker that tells of it follows a flush in 20 ms. What comes before it is a tail.
+                    time.sleep(0.1)
                 log = engine.tell("status")["written"] - before
                 engine.tell("drop")
             with Engine(bench, "4G", path, create=False) as engine:
