@@ -24,7 +24,7 @@ Task<void> read_into(Device& device, u64 offset, MutBytes into, Status& status) 
 }  // namespace
 
 LogWalk::LogWalk(Runtime& runtime, Device& device, const Superblock& superblock)
-    : runtime_(runtime), device_(device), superblock_(superblock), landed_(runtime), reads_(runtime) {
+    : device_(device), superblock_(superblock), landed_(runtime), reads_(runtime) {
   restart();
 }
 

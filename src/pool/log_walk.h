@@ -73,7 +73,6 @@ class LogWalk {
   bool belongs(const BatchHeader& header, u64 slot) const;
   void name_successor(const BatchHeader& header);
 
-  Runtime& runtime_;
   Device& device_;
   const Superblock& superblock_;
   // Of the two segments that were walked last, and of the two that were listened to last: the end of the log, which the walk comes to.
