@@ -33,6 +33,8 @@ void set_up_process() {
   std::signal(SIGPIPE, SIG_IGN);
   // Huge pages would make the bound on memory a matter of luck.
   prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+  // The kernel may write to a local disk of ours to get memory back: what we need for that must not wait for just this. Only root may ask.
+  prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
   rlimit files{};
   if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
     files.rlim_cur = files.rlim_max;
