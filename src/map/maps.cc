@@ -380,7 +380,7 @@ void Maps::seal(u64 number) {
   for (u64 name : dirty_debts_) {
     Writer to;
     const auto at = stalled_debts_.find(name);
-    const bool owed = at != stalled_debts_.end();
+    const bool owed = at != stalled_debts_.end() && !planted(Plant::debts_unsaved);
     if (owed) encode_debts(to, {at->second.page, at->second.let_go, at->second.debts});
     sealed_others_.push_back({TableId::debts, name, to.take()});
   }

@@ -78,6 +78,7 @@ constexpr Where where[] = {
     {Plant::no_reserve, "nearly-full"},
     {Plant::debt_kept, "many-lanes"},
     {Plant::debt_dropped, "errors"},
+    {Plant::debts_unsaved, "errors"},
     {Plant::flush_covers_more, "tiny-cache"},
     {Plant::write_past_end, "many-lanes"},
     {Plant::read_in_pieces, "many-lanes"},

@@ -142,8 +142,14 @@ class Drawer {
       push(op);
     }
     push({.kind = OpKind::settle});
-    push({.kind = OpKind::fault_reads, .stamp = rng_.between(2, 8)});
+    // Or one that gives up, and is forgotten: what is owed is to outlive that.
+    const bool lasts = rng_.one_in(3);
+    push({.kind = OpKind::fault_reads, .stamp = lasts ? u64{4000} : rng_.between(2, 8)});
     push({.kind = OpKind::sync});
+    if (!lasts) return;
+    Op end{.kind = rng_.one_in(2) ? OpKind::kill : OpKind::power_loss, .count = true};
+    end.steps = ~u64{0};
+    push(end);
   }
 
   /// A volume with blocks in many leaves, and snapshots of it that differ in many: walks over them take their time.
