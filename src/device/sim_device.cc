@@ -24,7 +24,11 @@ Runtime::Sleep SimDevice::wait(bool reads) {
 Task<Status> SimDevice::read(u64 offset, std::span<const iovec> into) {
   ++reads_;
   co_await wait(true);
-  if (fails(faults_.read_error_one_in, faults_.failing_reads)) co_return Error{Code::io, "simulated read error"};
+  if (faults_.good_reads > 0) {
+    --faults_.good_reads;
+  } else if (fails(faults_.read_error_one_in, faults_.failing_reads)) {
+    co_return Error{Code::io, "simulated read error"};
+  }
   for (const iovec& piece : into) {
     CHECK(offset % block_size == 0 && piece.iov_len % block_size == 0);
     for (u64 done = 0; done < piece.iov_len; done += block_size, offset += block_size) {

@@ -48,6 +48,7 @@ struct SimFaults {
   u64 read_error_one_in = 0;   // 0: never
   u64 write_error_one_in = 0;
   u64 flush_error_one_in = 0;
+  u64 good_reads = 0;          // so many come first, before the next line counts
   u64 failing_reads = 0;       // so many of the next ones fail; likewise below
   u64 failing_writes = 0;
   u64 failing_flushes = 0;

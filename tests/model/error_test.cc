@@ -2,6 +2,7 @@
 #include "base/crc32c.h"
 #include "model/image.h"
 #include "model/world.h"
+#include "pool/labels.h"
 
 namespace brindle::model {
 namespace {
@@ -320,6 +321,75 @@ TEST(OpenErrorTest, ALogThatCannotBeReadIsToldAndNothingOfItLost) {
     }
   }
   EXPECT_GT(refused, 10u);  // what was read ahead in vain is tried again
+}
+
+/// From each read of an opening on, the device reads nothing any more: it is told, and the next opening finds everything.
+void stop_reading_everywhere(const SimDisk& disk, u64 writes, const std::string& bytes) {
+  for (u64 good = 0;; ++good) {
+    SimDisk copy = disk;
+    {
+      Trial trial(copy, 1, {.good_reads = good, .failing_reads = 1'000'000});
+      if (trial.opened) {
+        EXPECT_GT(good, 5u);
+        return;
+      }
+      EXPECT_EQ(trial.opened.code(), Code::io) << trial.opened.error().message;
+    }
+    Trial trial(copy, 1, {});
+    ASSERT_TRUE(trial.opened) << good << ": " << trial.opened.error().message;
+    const auto handle = trial.engine->open_handle("db", true);
+    std::string read(bytes.size(), '?');
+    for (u64 i = 0; i < writes; ++i) {
+      ASSERT_TRUE(trial.run((*handle)->read(i * bytes.size(), std::as_writable_bytes(std::span(read)))));
+      ASSERT_EQ(read == bytes, true) << good << ": write " << i << " is lost";
+    }
+  }
+}
+
+TEST(OpenErrorTest, ADeviceThatStopsReadingAtAnyMomentOfAnOpeningCostsNothing) {
+  for (const u64 length : {4 * KiB, 64 * KiB, 256 * KiB}) {
+    const std::string bytes = pattern(1, length);
+    // Flushed at the end, in the middle or never: segments are taken from their summaries, from their batches, or are read whole.
+    for (const u64 flush_at : {u64{29}, u64{14}, u64{1000}}) {
+      SimDisk disk(64 * MiB);
+      {
+        Trial made(disk, 1, {}, true);
+        ASSERT_TRUE(made.opened);
+        ASSERT_TRUE(made.run(made.engine->volume_create("db", 64 * MiB, {})));
+        const auto handle = made.engine->open_handle("db", false);
+        for (u64 i = 0; i < 30; ++i) {
+          ASSERT_TRUE(made.run((*handle)->write(i * length, std::as_bytes(std::span(bytes)), i == flush_at)));
+        }
+      }
+      stop_reading_everywhere(disk, 30, bytes);
+    }
+  }
+}
+
+TEST(OpenErrorTest, TablesThatMakeNoSenseAreRefused) {
+  SimDisk disk(64 * MiB);
+  Trial trial(disk, 1, {}, true);
+  const std::vector<std::byte> nonsense(40, std::byte{7});
+  for (const TableId table : {TableId::roots, TableId::entries, TableId::gone, TableId::debts}) {
+    EXPECT_EQ(trial.engine->load_bucket(table, 7, nonsense).code(), Code::corrupt) << static_cast<int>(table);
+  }
+}
+
+TEST(LabelErrorTest, ADeviceThatCannotTakeItsLabelIsTold) {
+  SimRuntime runtime(1);
+  SimDisk disk(8 * MiB);
+  SimDevice device(runtime, disk, 1);
+  const std::vector<Device*> members{&device};
+  const MemberLabel label{.layout = Layout(MiB, 2)};
+  device.faults().host_full = true;
+  EXPECT_EQ(run_on(runtime, clear_label_areas(members)).code(), Code::no_space);
+  device.faults().host_full = false;
+  EXPECT_TRUE(run_on(runtime, clear_label_areas(members)));
+  device.faults().failing_writes = 1;
+  EXPECT_EQ(run_on(runtime, write_labels(members, label)).code(), Code::io);
+  device.faults().failing_flushes = 1;
+  EXPECT_EQ(run_on(runtime, write_labels(members, label)).code(), Code::io);
+  EXPECT_TRUE(run_on(runtime, write_labels(members, label)));
 }
 
 TEST(OpenErrorTest, APlaceTooSmallForAPoolIsRefused) {

@@ -149,6 +149,27 @@ TEST_F(TidyTest, SaysWhyNot) {
   world.kill();
 }
 
+Task<Status> close_meanwhile(World& world, Status& tidied) {
+  struct Tidy {
+    static Task<void> run(World& world, Status& tidied) { tidied = co_await world.engine().tidy({}, nullptr); }
+  };
+  Gate gate(world.runtime());
+  gate.spawn(Tidy::run(world, tidied));
+  Status closed = co_await world.engine().close();
+  co_await gate.close();
+  co_return closed;
+}
+
+TEST_F(TidyTest, ClosingEndsIt) {
+  scatter(1);
+  Status tidied;
+  EXPECT_TRUE(world.run(close_meanwhile(world, tidied)));
+  EXPECT_EQ(tidied.code(), Code::stopping);
+  world.kill();
+  ASSERT_TRUE(world.open());
+  expect("db", 1);
+}
+
 TEST_F(TidyTest, AFullPoolSaysSoAndLosesNothing) {
   scatter(1);
   world.create("ballast", 1 * GiB);
