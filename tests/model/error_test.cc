@@ -380,7 +380,7 @@ TEST(LabelErrorTest, ADeviceThatCannotTakeItsLabelIsTold) {
   SimDisk disk(8 * MiB);
   SimDevice device(runtime, disk, 1);
   const std::vector<Device*> members{&device};
-  const MemberLabel label{.layout = Layout(MiB, 2)};
+  const MemberLabel label{.layout = Layout(MiB, 2), .names = {"one", "two"}};
   device.faults().host_full = true;
   EXPECT_EQ(run_on(runtime, clear_label_areas(members)).code(), Code::no_space);
   device.faults().host_full = false;
