@@ -385,8 +385,9 @@ TEST(LabelErrorTest, ADeviceThatCannotTakeItsLabelIsTold) {
   EXPECT_EQ(run_on(runtime, clear_label_areas(members)).code(), Code::no_space);
   device.faults().host_full = false;
   EXPECT_TRUE(run_on(runtime, clear_label_areas(members)));
-  device.faults().failing_writes = 1;
+  device.faults().failing_writes = 100;
   EXPECT_EQ(run_on(runtime, write_labels(members, label)).code(), Code::io);
+  device.faults().failing_writes = 0;
   device.faults().failing_flushes = 1;
   EXPECT_EQ(run_on(runtime, write_labels(members, label)).code(), Code::io);
   EXPECT_TRUE(run_on(runtime, write_labels(members, label)));
