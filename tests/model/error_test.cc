@@ -347,21 +347,22 @@ void stop_reading_everywhere(const SimDisk& disk, u64 writes, const std::string&
 }
 
 TEST(OpenErrorTest, ADeviceThatStopsReadingAtAnyMomentOfAnOpeningCostsNothing) {
-  for (const u64 length : {4 * KiB, 64 * KiB, 256 * KiB}) {
+  // In a large pool chunks are large, and are read in pieces.
+  for (const auto& [size, length] : {std::pair{64 * MiB, 4 * KiB}, {64 * MiB, 64 * KiB}, {64 * MiB, 256 * KiB}, {4 * GiB, 4 * KiB}, {4 * GiB, 256 * KiB}}) {
     const std::string bytes = pattern(1, length);
     // Flushed at the end, in the middle or never: segments are taken from their summaries, from their batches, or are read whole.
-    for (const u64 flush_at : {u64{29}, u64{14}, u64{1000}}) {
-      SimDisk disk(64 * MiB);
+    for (const u64 flush_at : {u64{39}, u64{14}, u64{1000}}) {
+      SimDisk disk(size);
       {
         Trial made(disk, 1, {}, true);
         ASSERT_TRUE(made.opened);
         ASSERT_TRUE(made.run(made.engine->volume_create("db", 64 * MiB, {})));
         const auto handle = made.engine->open_handle("db", false);
-        for (u64 i = 0; i < 30; ++i) {
+        for (u64 i = 0; i < 40; ++i) {
           ASSERT_TRUE(made.run((*handle)->write(i * length, std::as_bytes(std::span(bytes)), i == flush_at)));
         }
       }
-      stop_reading_everywhere(disk, 30, bytes);
+      stop_reading_everywhere(disk, 40, bytes);
     }
   }
 }
