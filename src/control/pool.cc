@@ -39,7 +39,8 @@ Answer Api::status(Call& call) {
   to.key("rates").begin_object().member("reads_s", rates.reads).member("writes_s", rates.writes);
   to.member("read_bytes_s", rates.read_bytes).member("write_bytes_s", rates.write_bytes).end_object();
   to.key("log").begin_object().member("bytes", now.log_bytes).member("checkpoints", now.checkpoints);
-  to.member("replayed_batches", now.replayed_batches).member("replay_us", now.replay_us).end_object();
+  to.member("replayed_batches", now.replayed_batches).member("replay_us", now.replay_us);
+  to.member("ack", now.staged ? "staged" : "device").member("unstaged_bytes", now.unstaged_bytes).end_object();
   to.key("nbd").begin_object().member("connections", nbd.connections).key("sockets").begin_array();
   for (const std::string& socket : nbd.sockets) to.value(socket);
   to.end_array().end_object().end_object();

@@ -53,6 +53,12 @@ class Device : public DeviceReader {
   virtual std::unique_ptr<DeviceReader> reader(Reactor& core);
   /// Writes all of `from` at `offset`.
   virtual Task<Status> write(u64 offset, std::span<const iovec> from) = 0;
+  /// As write, and ok may come as soon as the bytes stand in memory that outlives the process: the next process finds them
+  /// under this `opening`, a number that no other opening of this pool or of another has.
+  virtual Task<Status> stage(u64 opening, u64 offset, std::span<const iovec> from);
+  /// Writes what an earlier process staged in this opening and the device does not have yet; forgets what was staged in any
+  /// other. To be called before anything is staged. Returns bytes.
+  virtual Task<Result<u64>> unstage(u64 opening);
   /// Makes every write that has completed durable.
   virtual Task<Status> flush() = 0;
   /// Gives the range back to the host where that is possible; it reads as zeroes or as anything afterwards.
@@ -88,5 +94,9 @@ class Device : public DeviceReader {
 };
 
 inline std::unique_ptr<DeviceReader> Device::reader(Reactor&) { return nullptr; }
+
+// Without staging memory nothing is staged.
+inline Task<Status> Device::stage(u64, u64 offset, std::span<const iovec> from) { return write(offset, from); }
+inline Task<Result<u64>> Device::unstage(u64) { co_return u64{0}; }
 
 }  // namespace brindle

@@ -19,6 +19,12 @@ u32 superblock_crc(Superblock superblock) {
 
 }  // namespace
 
+u64 opening_of(const Superblock& superblock) {
+  u64 pool;  // random, all of it but six bits
+  std::memcpy(&pool, superblock.uuid.data(), sizeof pool);
+  return pool + superblock.epoch;
+}
+
 void seal_superblock(Superblock& superblock) { superblock.crc = superblock_crc(superblock); }
 
 Result<Superblock> parse_superblock(Bytes block) {
@@ -36,7 +42,7 @@ Result<Superblock> parse_superblock(Bytes block) {
   if ((superblock.features.incompatible & feature_member) != 0) {
     return Error{Code::unsupported, "it is one device of a pool that lies on several: name all of them"};
   }
-  if ((superblock.features.incompatible & ~feature_debts) != 0 || superblock.features.read_compatible != 0) {
+  if ((superblock.features.incompatible & ~(feature_debts | feature_staged)) != 0 || superblock.features.read_compatible != 0) {
     return Error{Code::unsupported, fmt::format("it uses features that this program does not know ({:#x}, {:#x}): "
                                                 "use a newer brindled",
                                                 superblock.features.incompatible, superblock.features.read_compatible)};

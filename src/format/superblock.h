@@ -18,6 +18,8 @@ inline constexpr u64 superblock_b_offset = 64 * KiB;
 
 /// In `incompatible`: there is a table of debts. It goes when they are settled.
 inline constexpr u64 feature_debts = 2;
+/// In `incompatible`: acknowledged writes may stand in staging memory, and not on the device yet. It goes when the pool is closed in order.
+inline constexpr u64 feature_staged = 4;
 
 /// Features that a reader must know to read, or to write; unknown bits in `compatible` may be ignored.
 struct Features {
@@ -49,6 +51,9 @@ struct Superblock {
   std::array<std::byte, 3944> reserved{};
 };
 static_assert(sizeof(Superblock) == block_size);
+
+/// The opening that wrote it, as staging memory knows it: a number that no other one has, of no other pool either.
+u64 opening_of(const Superblock& superblock);
 
 /// Fills in the checksum.
 void seal_superblock(Superblock& superblock);

@@ -25,6 +25,11 @@ Task<Status> Pool::open() {
     if (auto status = co_await format(); !status) co_return status;
   }
   if (auto status = co_await load_superblock(); !status) co_return status;
+  if (!options_.read_only) {
+    auto unstaged = co_await device_.unstage(opening_of(superblock_));
+    if (!unstaged) co_return unstaged.error();
+    counters_.unstaged_bytes = *unstaged;
+  }
   // After a kill the superblock may be in the host's cache alone. What it lets go of is used again from here on, so it must not be
   // possible any more to come back to the one before.
   if (!options_.read_only) {
@@ -95,7 +100,8 @@ Task<Status> Pool::write_superblock() {
   superblock_.segment_limit = std::max(superblock_.segment_limit, space_.segment_numbers_given() + segment_numbers_ahead);
   superblock_.size_max = std::max(superblock_.size_max, space_.capacity_chunks() * superblock_.chunk_size);
   const auto debts = directory_.lower_bound({TableId::debts, 0});
-  superblock_.features.incompatible = debts != directory_.end() ? feature_debts : 0;
+  superblock_.features.incompatible = (debts != directory_.end() ? feature_debts : 0) |
+                                      (options_.staged && superblock_.clean == 0 ? feature_staged : 0);
   seal_superblock(superblock_);
   AlignedBuffer block(block_size);
   std::memcpy(block.data(), &superblock_, sizeof superblock_);
@@ -235,6 +241,7 @@ Task<Status> Pool::begin_epoch(ReplayEnd end) {
   ++superblock_.epoch;
   const Log::Options options{.pool = superblock_.uuid,
                              .epoch = superblock_.epoch,
+                             .opening = opening_of(superblock_),
                              .next_number = end.next_number,
                              .checkpoint_number = superblock_.checkpoint_number};
   log_ = std::make_unique<Log>(

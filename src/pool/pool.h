@@ -80,6 +80,7 @@ struct PoolOptions {
   bool create = false;
   bool read_only = false;
   std::optional<Uuid> uuid;  // of a new pool; of one that is there, what it must be
+  bool staged = false;       // the device stages what the log writes
   u64 dirty_memory_max = 64 * MiB;
 };
 
@@ -97,6 +98,7 @@ struct PoolCounters {
   u64 page_bytes_read = 0;
   u64 replayed_batches = 0;
   u64 replay_us = 0;
+  u64 unstaged_bytes = 0;  // at the start
 };
 
 /// A page as it was read, in memory that the heap knows nothing of: what is read by the thousand is not to cut up what stays.

@@ -33,6 +33,7 @@ PoolOptions pool_options(const EngineOptions& options) {
   return {.create = options.create,
           .read_only = options.read_only,
           .uuid = options.uuid,
+          .staged = options.staged,
           .dirty_memory_max = options.memory_max * dirty_part_of_8 / 8};
 }
 
@@ -304,6 +305,8 @@ PoolStatus EngineCore::status() {
   status.checkpoints = counters.checkpoints;
   status.replayed_batches = counters.replayed_batches;
   status.replay_us = counters.replay_us;
+  status.staged = options_.staged;
+  status.unstaged_bytes = counters.unstaged_bytes;
   return status;
 }
 

@@ -110,6 +110,8 @@ struct PoolStatus {
   u64 checkpoints = 0;
   u64 replayed_batches = 0;   // at the start
   u64 replay_us = 0;
+  bool staged = false;        // writes are acknowledged from staging memory
+  u64 unstaged_bytes = 0;     // that it held at the start
 };
 
 /// An open volume or snapshot: what a face holds for one connection. Renaming does not disturb it; after a forced
@@ -144,6 +146,7 @@ struct EngineOptions {
   bool read_only = false;
   u64 memory_max = 256 * MiB;
   std::optional<Uuid> uuid{};  // of a new pool; of one that is there, what it must be
+  bool staged = false;         // the device stages what the log writes
 };
 
 class Outpost;

@@ -47,6 +47,9 @@ class Drawer {
                                         Profile::damage};
     const u64 drawn = rng_.below(std::size(share));
     history_.profile = options.profile.value_or(share[drawn]);
+    // Out of a generator of its own: whether there is staging memory changes nothing else about a history.
+    Rng staging(options.seed + 0x57a6e);
+    if (staging.one_in(3)) history_.staging = MiB << staging.below(3);
   }
 
   History draw() {

@@ -82,6 +82,7 @@ struct History {
   Profile profile = Profile::plain;
   u64 pool_size = 96 * MiB;
   u64 memory_max = 12 * MiB;
+  u64 staging = 0;      // bytes of staging memory; 0: none, the device acknowledges
   u64 busy = 0;         // see SimRuntime
   std::vector<Op> ops;  // the last one ends a phase
 };

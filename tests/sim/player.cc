@@ -1,6 +1,7 @@
 #include "sim/player.h"
 
 #include <cstdio>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -23,7 +24,9 @@ Task<void> note_end(Task<void> task, std::shared_ptr<bool> done) {
 }  // namespace
 
 Player::Player(const History& history, bool verbose)
-    : history_(history), verbose_(verbose), book_([this](std::string what) { fail(std::move(what)); }), disk_(history.pool_size) {}
+    : history_(history), verbose_(verbose), book_([this](std::string what) { fail(std::move(what)); }), disk_(history.pool_size), staging_memory_(history.staging) {
+  staging_memory_.clear();
+}
 
 void Player::fail(std::string what) {
   if (failed()) return;
@@ -92,7 +95,15 @@ void Player::begin_epoch(u64 seed, bool read_only) {
   faults.bad_blocks = faults_.bad_blocks;
   faults.host_full = faults_.host_full;
   device_ = std::make_unique<SimDevice>(*runtime_, disk_, seed + 1, faults);
-  engine_ = std::make_unique<EngineCore>(*runtime_, *device_, EngineOptions{.create = !made_, .read_only = read_only, .memory_max = history_.memory_max});
+  Device* device = device_.get();
+  if (history_.staging > 0 && !read_only && !std::exchange(mislaid_, false)) {
+    staging_ = std::make_unique<Staging>(staging_memory_.span(), StagingOwner{.inode = 1});
+    staged_ = std::make_unique<StagedDevice>(*runtime_, *device_, *staging_);
+    device = staged_.get();
+  }
+  const EngineOptions options{
+      .create = !made_, .read_only = read_only, .memory_max = history_.memory_max, .staged = staged_ != nullptr};
+  engine_ = std::make_unique<EngineCore>(*runtime_, *device, options);
   engine_->watch(&book_);
   book_.opening();
 }
@@ -173,6 +184,8 @@ void Player::abandon() {
   held_.clear();
   runtime_->drop();
   static_cast<void>(engine_.release());  // NOLINT: its coroutines still point into it
+  static_cast<void>(staged_.release());
+  static_cast<void>(staging_.release());
   static_cast<void>(device_.release());
   static_cast<void>(runtime_.release());
 }
@@ -183,6 +196,7 @@ void Player::crash(bool power) {
   trace(runtime_->now_ns() + device_->writes() * 3 + device_->reads() * 5 + device_->flushes() * 7);
   if (power) {
     device_->lose_power();
+    staging_memory_.clear();
     book_.lost_power();
   } else {
     const bool let_go = device_->let_go();
@@ -205,11 +219,18 @@ void Player::close() {
   if (!status) return;
   if (!*status && !latched && !errors_ && !damaged_) fail("closing fails: " + status->error().message);
   if (*status && !latched) book_.flushed(acked);
+  if (staged_) {
+    if (!run_all(staged_->close())) return;
+    if (*status && !latched && !staged_->settled()) fail("the pool is closed, and writes are staged that the device does not have");
+    if (failed()) return;
+  }
   faults_ = device_->faults();
   trace(runtime_->now_ns() + device_->writes() * 3 + device_->reads() * 5 + device_->flushes() * 7);
   const bool let_go = device_->let_go();
   device_->end();
   engine_.reset();
+  staged_.reset();
+  staging_.reset();
   device_.reset();
   runtime_.reset();
   if (let_go) {
@@ -263,8 +284,14 @@ void Player::play_phase(const Phase& phase) {
       rot(disk_, rot_);
       damaged_ = true;
     }
-    if (end.flag) look_read_only(end.seed + 4);
+    // Who looks only does not write what is staged, so it is not there for him.
+    if (end.flag && history_.staging == 0) look_read_only(end.seed + 4);
     if (failed()) return;
+    if (history_.staging > 0 && end.seed % 16 == 3) {
+      say("the staging memory is not found");
+      mislaid_ = true;
+      book_.lost_power();
+    }
     begin_epoch(end.seed + 3);
     if (!open(&end)) return;
   }

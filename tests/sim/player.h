@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "device/sim_device.h"
+#include "device/staged_device.h"
 #include "runtime/sim_runtime.h"
 #include "sim/book.h"
 #include "sim/history.h"
@@ -104,6 +105,9 @@ class Player {
   SimFaults faults_;              // that outlive a process: the host's, and the disk's
   std::unique_ptr<SimRuntime> runtime_;
   std::unique_ptr<SimDevice> device_;
+  AlignedBuffer staging_memory_;  // outlives a process, and no power loss
+  std::unique_ptr<Staging> staging_;
+  std::unique_ptr<StagedDevice> staged_;  // over the device, where there is staging memory
   std::unique_ptr<EngineCore> engine_;
   /// A handle that stays open over many operations, whatever becomes of the volume's name.
   struct Held {
@@ -120,6 +124,7 @@ class Player {
   bool errors_ = false;           // calls of the device fail
   bool passing_ = false;          // one call failed in this opening
   bool host_was_full_ = false;    // in this opening
+  bool mislaid_ = false;          // the next opening does not find the staging memory, and a later one does
   bool refused_ = false;          // damage: the pool does not open any more
   u64 used_when_new_ = 0;
   std::string doing_;
