@@ -72,6 +72,10 @@ Result<ConfigValues> read_config(const std::string& path) {
       status = set(values.pool_size, word(node), "a size, as in \"10G\"");
     } else if (name == "memory") {
       status = set(values.memory, word(node), "a size, as in \"256M\"");
+    } else if (name == "ack") {
+      status = set(values.ack, word(node), "\"device\" or \"staged\"");
+    } else if (name == "staging") {
+      status = set(values.staging, word(node), "a string");
     } else if (name == "cores") {
       status = set(values.cores, word(node), "a list, as in \"0,2-3\"");
     } else if (name == "nbd") {

@@ -29,6 +29,11 @@ Task<Status> close_nbd(nbd::Server& server) {
   co_return Status{};
 }
 
+Task<Status> close_staged(StagedDevice& device) {
+  co_await device.close();
+  co_return Status{};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Daemon>> Daemon::start(const Options& options) {
@@ -59,6 +64,23 @@ Status Daemon::start_cores(const Options& options) {
   return {};
 }
 
+/// What an earlier daemon staged is found whether this one is to stage or not.
+Status Daemon::open_staging(const Options& options) {
+  auto boot = boot_id();
+  if (!boot && !options.staged) return {};
+  if (!boot) return boot.error();
+  const auto [device, inode] = pool_->first_file();
+  const StagingOwner owner{.boot = *boot, .device = device, .inode = inode};
+  if (!options.staged && !StagingFile::is_there(options.staging, owner)) return {};
+  auto file = StagingFile::open(options.staging, owner);
+  if (!file) return file.error();
+  staging_file_ = std::move(file).value();
+  staging_ = std::make_unique<Staging>(staging_file_->memory(), owner);
+  if (pool_->is_new()) staging_->clear();  // of another file, that had its number before
+  staged_ = std::make_unique<StagedDevice>(home(), pool_->device(), *staging_, options.staged);
+  return {};
+}
+
 Status Daemon::open_engine(const Options& options) {
   const bool is_default = options.pools.empty();
   std::vector<std::string> paths = is_default ? std::vector<std::string>{state_->pool()} : options.pools;
@@ -67,11 +89,17 @@ Status Daemon::open_engine(const Options& options) {
   if (!pool) return pool.error();
   pool_ = std::move(pool).value();
   const std::string& text = pool_->text();
+  const bool was_there = [&] {
+    const auto [device, inode] = pool_->first_file();
+    return StagingFile::is_there(options.staging, {.boot = {}, .device = device, .inode = inode});
+  }();
+  if (auto status = open_staging(options); !status) return status;
   EngineOptions engine_options;
   engine_options.create = pool_->is_new();
   engine_options.memory_max = options.memory;
   engine_options.uuid = pool_->uuid();
-  auto opened = call_blocking(home(), [&] { return Engine::open(home(), pool_->device(), engine_options); });
+  engine_options.staged = options.staged;
+  auto opened = call_blocking(home(), [&] { return Engine::open(home(), device(), engine_options); });
   if (!opened) return Error{opened.code(), fmt::format("{}: {}", text, opened.error().message)};
   engine_ = std::move(opened).value();
   if (auto status = pool_->keep(); !status) return status;
@@ -88,6 +116,16 @@ Status Daemon::open_engine(const Options& options) {
     spdlog::info("{}: it was not closed in order: {} batches of the log were replayed in {:.1f} ms", text,
                  status.replayed_batches, static_cast<double>(status.replay_us) / 1000);
   }
+  if (status.unstaged_bytes > 0) {
+    spdlog::info("{}: {} of acknowledged writes were still in staging memory, and were written", text, format_size(status.unstaged_bytes));
+  }
+  if (status.was_staged && !was_there) {
+    spdlog::warn("{}: it was not closed in order, and its staging memory is not in {}: unless the machine was restarted since, writes that "
+                 "were acknowledged and not flushed are lost",
+                 text, options.staging);
+  }
+  // What was in it the device has, and a flush after it.
+  if (staging_file_ && !options.staged) staging_file_->remove();
   if (!status.writable) spdlog::error("{}: read-only: {}", text, status.health);
   return {};
 }
@@ -130,15 +168,22 @@ Status Daemon::stop() {
   if (api_) api_->close();
   if (nbd_) static_cast<void>(call_blocking(home(), [this] { return close_nbd(*nbd_); }).ok());
   if (engine_) status = call_blocking(home(), [this] { return engine_->close(); });
+  if (staged_) {
+    static_cast<void>(call_blocking(home(), [this] { return close_staged(*staged_); }).ok());
+    if (staged_->settled()) staging_file_->remove();
+  }
   if (control_) control_->close();
   control_.reset();
   api_.reset();
   if (engine_) ask_blocking(home(), [this] { return nbd_.reset(), engine_.reset(), true; });
+  if (staged_) ask_blocking(home(), [this] { return staged_.reset(), true; });
   for (Core& core : cores_) {
     if (!core.thread.joinable()) continue;
     core.reactor->stop();
     core.thread.join();
   }
+  staging_.reset();
+  staging_file_.reset();
   pool_.reset();
   cores_.clear();
   state_.reset();

@@ -15,6 +15,8 @@
 #include "daemon/options.h"
 #include "daemon/pool_files.h"
 #include "daemon/state_folder.h"
+#include "device/staged_device.h"
+#include "device/staging_file.h"
 #include "runtime/reactor.h"
 #include "serve/nbd/server.h"
 #include "volume/engine.h"
@@ -40,12 +42,18 @@ class Daemon {
   Daemon() = default;
   Status start_cores(const Options& options);
   Status open_engine(const Options& options);
+  Status open_staging(const Options& options);
+  Device& device() { return staged_ ? static_cast<Device&>(*staged_) : pool_->device(); }
   Status listen(const Options& options);
   Reactor& home() { return *cores_.front().reactor; }
 
   std::unique_ptr<StateFolder> state_;
   std::vector<Core> cores_;
   std::unique_ptr<PoolFiles> pool_;
+  // Where writes are acknowledged from staging memory, or were before.
+  std::unique_ptr<StagingFile> staging_file_;
+  std::unique_ptr<Staging> staging_;
+  std::unique_ptr<StagedDevice> staged_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<control::Api> api_;
   std::unique_ptr<control::Server> control_;

@@ -46,6 +46,11 @@ Result<Options> settle(const ConfigValues& given) {
     if (*memory < memory_min) return bad_option("memory", "give at least 32M");
     options.memory = *memory;
   }
+  const std::string ack = given.ack.value_or("device");
+  if (ack != "device" && ack != "staged") return bad_option("ack", fmt::format("{} is neither device nor staged", ack));
+  options.staged = ack == "staged";
+  if (given.staging) options.staging = *given.staging;
+  if (options.staging.empty()) return bad_option("staging", "the folder's name is empty");
   if (given.cores) {
     auto cores = parse_cores(*given.cores);
     if (!cores) return bad_option("cores", cores.error().message);
@@ -125,6 +130,11 @@ Parsed parse_options(int argc, const char* const* argv) {
                  "what a pool's files may grow to together (default: what the file system has free, less 10 %)")
       ->type_name("SIZE");
   app.add_option("--memory", given.memory, "memory for maps and caches (default 256M)")->type_name("SIZE");
+  app.add_option("--ack", given.ack,
+                 "when a write is done: device (it has it; default), or staged: it stands in memory that outlives the daemon, though not the "
+                 "machine; flushes and FUA are durable either way")
+      ->type_name("device|staged");
+  app.add_option("--staging", given.staging, "folder on tmpfs for that memory, 16 MiB a pool (default /dev/shm)")->type_name("DIR");
   app.add_option("--cores", given.cores, "cores to run on, one thread each, as 0,2-3 (default: one thread)")->type_name("LIST");
   app.add_option("--nbd", given.nbd, "serve NBD on a TCP address too")->type_name("ADDR:PORT");
   app.add_option("--http", given.http, "serve the control API on a TCP address too")->type_name("ADDR:PORT");
@@ -167,6 +177,8 @@ Parsed parse_options(int argc, const char* const* argv) {
     prefer(given.force, file->force);
     prefer(given.pool_size, file->pool_size);
     prefer(given.memory, file->memory);
+    prefer(given.ack, file->ack);
+    prefer(given.staging, file->staging);
     prefer(given.cores, file->cores);
     prefer(given.nbd, file->nbd);
     prefer(given.http, file->http);

@@ -20,6 +20,8 @@ struct Options {
   bool force = false;
   std::optional<u64> pool_size;     // bytes
   u64 memory = 256 * MiB;
+  bool staged = false;              // writes are acknowledged from staging memory
+  std::string staging = "/dev/shm"; // the folder of that memory
   std::vector<int> cores;           // empty: one reactor, on whichever core
   std::string nbd;                  // ADDR:PORT, or ""
   std::string http;
@@ -39,7 +41,7 @@ Result<std::vector<int>> parse_cores(const std::string& text);
 
 /// What options may be given in a file: TOML, keys as the long options.
 struct ConfigValues {
-  std::optional<std::string> state, memory, pool_size, cores, nbd, http, log_level;
+  std::optional<std::string> state, memory, pool_size, ack, staging, cores, nbd, http, log_level;
   std::optional<std::vector<std::string>> pools;
   std::optional<bool> create, force;
 };

@@ -27,6 +27,8 @@ class PoolFiles {
 
   Device& device() { return set_ ? static_cast<Device&>(*set_) : files_.front()->device(); }
   bool is_new() const { return files_.front()->is_new(); }
+  /// Of the first file or block device: see FileDevice::identity.
+  std::pair<u64, u64> first_file() const { return files_.front()->device().identity(); }
   /// Of a pool on several: what its labels tell, or will tell.
   std::optional<Uuid> uuid() const { return set_ ? std::optional(label_.pool) : std::nullopt; }
   /// For messages.

@@ -98,6 +98,12 @@ FileDevice::~FileDevice() {
 
 Status FileDevice::error(std::string_view what, int result) const { return system_error(path_, what, -result); }
 
+std::pair<u64, u64> FileDevice::identity() const {
+  struct stat there {};
+  CHECK(fstat(fd_, &there) == 0);
+  return block_device_ ? std::pair<u64, u64>{there.st_rdev, 0} : std::pair<u64, u64>{there.st_dev, there.st_ino};
+}
+
 Result<std::vector<std::byte>> FileDevice::peek(u64 bytes) const {
   AlignedBuffer buffer(bytes);
   const ssize_t got = pread(fd_, buffer.data(), buffer.size(), 0);

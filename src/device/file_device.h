@@ -36,6 +36,8 @@ class FileDevice final : public Device {
   Task<Status> set_size_max(u64 bytes) override;
   std::string name() const override { return path_; }
   bool is_block_device() const { return block_device_; }
+  /// Where the file is and its number there; which block device it is, and 0.
+  std::pair<u64, u64> identity() const;
   /// The first bytes, for looking at what is there; short where the file is.
   Result<std::vector<std::byte>> peek(u64 bytes) const;
 

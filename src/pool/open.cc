@@ -25,6 +25,7 @@ Task<Status> Pool::open() {
     if (auto status = co_await format(); !status) co_return status;
   }
   if (auto status = co_await load_superblock(); !status) co_return status;
+  counters_.was_staged = (superblock_.features.incompatible & feature_staged) != 0;
   if (!options_.read_only) {
     auto unstaged = co_await device_.unstage(opening_of(superblock_));
     if (!unstaged) co_return unstaged.error();

@@ -98,7 +98,8 @@ struct PoolCounters {
   u64 page_bytes_read = 0;
   u64 replayed_batches = 0;
   u64 replay_us = 0;
-  u64 unstaged_bytes = 0;  // at the start
+  u64 unstaged_bytes = 0;   // at the start
+  bool was_staged = false;  // by the opening before, which was not closed in order
 };
 
 /// A page as it was read, in memory that the heap knows nothing of: what is read by the thousand is not to cut up what stays.

@@ -307,6 +307,7 @@ PoolStatus EngineCore::status() {
   status.replay_us = counters.replay_us;
   status.staged = options_.staged;
   status.unstaged_bytes = counters.unstaged_bytes;
+  status.was_staged = counters.was_staged;
   return status;
 }
 

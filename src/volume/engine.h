@@ -112,6 +112,7 @@ struct PoolStatus {
   u64 replay_us = 0;
   bool staged = false;        // writes are acknowledged from staging memory
   u64 unstaged_bytes = 0;     // that it held at the start
+  bool was_staged = false;    // the opening before staged, and was not closed in order
 };
 
 /// An open volume or snapshot: what a face holds for one connection. Renaming does not disturb it; after a forced

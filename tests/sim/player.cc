@@ -287,7 +287,7 @@ void Player::play_phase(const Phase& phase) {
     // Who looks only does not write what is staged, so it is not there for him.
     if (end.flag && history_.staging == 0) look_read_only(end.seed + 4);
     if (failed()) return;
-    if (history_.staging > 0 && end.seed % 16 == 3) {
+    if (history_.staging > 0 && end.seed % 4 == 3) {
       say("the staging memory is not found");
       mislaid_ = true;
       book_.lost_power();
