@@ -21,6 +21,8 @@ with folder() as top:
         (["--pool-size", "0"], "--pool-size"),
         (["--pool-size", "4097"], "4096"),
         (["--pool-size"], "--pool-size"),
+        (["--ack", "soon"], "--ack"),
+        (["--staging", ""], "--staging"),
         (["--cores", "0-"], "--cores"),
         (["--cores", "1,1"], "twice"),
         (["--cores", "900"], "there is no core"),
@@ -37,6 +39,7 @@ with folder() as top:
     configured("memory = true\n", "memory must be")
     configured("memory = '64M'\nmemory = '65M'\n", ":2")
     configured("pool = [1]\n", "pool must be")
+    configured("ack = 'soon'\n", "--ack")
     configured("create = 'yes'\n", "create must be")
     configured("[memory]\n", "memory must be")
     configured("config = 'x'\n", "config is not known")

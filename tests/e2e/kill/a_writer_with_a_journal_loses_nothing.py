@@ -1,5 +1,6 @@
 """kill -9 of the daemon in a loop under NBD clients that keep a journal: every answer that they ever got still holds, flushed or
-not; what was not answered happened wholly or not at all, block by block; snapshots taken meanwhile never change."""
+not; what was not answered happened wholly or not at all, block by block; snapshots taken meanwhile never change. Writes are answered when
+the device has them or from staging memory, as each start draws it."""
 
 import os
 
@@ -14,6 +15,7 @@ with story() as it, folder() as state:
             daemon.post("/v1/volumes", name=writer.export, size=3000 * BLOCK)
     it.begin()
     while it.goes_on():
+        daemon.options = ("--pool-size", "1G", "--ack", it.rng.choice(["device", "staged"]))
         with daemon:
             for writer in writers:
                 writer.connect()
