@@ -66,10 +66,10 @@ class Bench:
         """How long something may take that may take `most_s` at most."""
         return max(1, min(most_s, self.question_until - time.monotonic()))
 
-    def disk_brindle(self):
+    def disk_brindle(self, name="brindle-disk"):
         """The daemon on disk, its pool written more than once, so that neither zero-filling nor a fresh file is measured."""
-        if not self.peers.has("brindle-disk"):
-            self.load.fill("brindle-disk", once=4)
+        if not self.peers.has(name):
+            self.load.fill(name, once=4)
 
     def filled(self, name):
         """A server whose whole volume was written before."""

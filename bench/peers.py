@@ -96,7 +96,9 @@ class Peers:
         self.running = {}
         self.durability = {}
         self.kinds = {
-            "brindle-disk": self._brindle_disk,
+            "brindle-disk": lambda: self._brindle_disk("brindle-disk", "state", "device", "a write is acknowledged when the device has it"),
+            "brindle-staged": lambda: self._brindle_disk("brindle-staged", "staged", "staged",
+                                                         "a write is acknowledged from memory that outlives the process"),
             "brindle-memory": self._brindle_memory,
             "empty": self._empty,
             "nbdkit-memory": self._nbdkit_memory,
@@ -147,19 +149,19 @@ class Peers:
         for name in list(self.running):
             self.kill(name)
 
-    def cli(self, *words):
-        return children.run([self.programs["brindle"], "--state", self.path("state"), *words], f"brindle {' '.join(words)}", COMMAND_SECONDS)
+    def cli(self, *words, state="state"):
+        return children.run([self.programs["brindle"], "--state", self.path(state), *words], f"brindle {' '.join(words)}", COMMAND_SECONDS)
 
     # --- Brindle
 
-    def _brindle_disk(self):
-        command = [self.programs["brindled"], "--state", self.path("state"), "--pool-size", f"{self.size * 3}M"]
-        server = Server("brindle-disk", command, self.path("state/nbd.sock"), "v",
-                        "a write is acknowledged when the device has it; flush and FUA wait for fdatasync", self.path("brindled.log"))
-        shutil.rmtree(self.path("state"), ignore_errors=True)
+    def _brindle_disk(self, name, state, ack, durability):
+        command = [self.programs["brindled"], "--state", self.path(state), "--pool-size", f"{self.size * 3}M", "--ack", ack]
+        server = Server(name, command, self.path(f"{state}/nbd.sock"), "v", f"{durability}; flush and FUA wait for fdatasync",
+                        self.path(f"{name}.log"))
+        shutil.rmtree(self.path(state), ignore_errors=True)
         server.start()
         try:
-            self.cli("volume", "create", "v", "--size", f"{self.size}M")
+            self.cli("volume", "create", "v", "--size", f"{self.size}M", state=state)
         except BaseException:
             server.kill()
             raise

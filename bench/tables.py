@@ -7,7 +7,8 @@ import subprocess
 from children import Failed
 from stats import column, median, rounds
 
-SERVERS = ("brindle-disk", "qemu-raw", "qcow2", "qcow2-subclusters", "nbdkit-file", "nbdkit-cached", "brindle-memory", "nbdkit-memory", "empty")
+SERVERS = ("brindle-disk", "brindle-staged", "qemu-raw", "qcow2", "qcow2-subclusters", "nbdkit-file", "nbdkit-cached", "brindle-memory",
+           "nbdkit-memory", "empty")
 
 
 def _cell(results):
@@ -28,8 +29,8 @@ def _by_server(bench, servers, title, columns, count):
     ready = []
     for name in servers:
         try:
-            if name == "brindle-disk":
-                bench.disk_brindle()
+            if name in ("brindle-disk", "brindle-staged"):
+                bench.disk_brindle(name)
             else:
                 bench.filled(name)
             ready.append(name)

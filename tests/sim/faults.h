@@ -7,6 +7,8 @@
 //   power loss at any moment     all volumes and snapshots stand at one and the same moment, not before the last flush (FUA,
 //                                command, sync) that was acknowledged; of the writes that no flush covered any subset is
 //                                kept, dropped, or torn at 512 bytes, in any order
+//   staging memory               where writes are acknowledged from it: it survives a kill, and no power loss. Where it is not found
+//                                after a kill, that was a power loss; found later, it is from another opening and counts for nothing
 //   a crash while opening        as above; also a power loss behind a kill, before the recovery has flushed
 //   a call that fails once       costs time only: reads, writes of the log and of checkpoints are tried again
 //   several reads fail           reads and what needs them may fail with io; space that could not be counted comes back later
