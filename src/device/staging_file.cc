@@ -70,6 +70,8 @@ Result<std::unique_ptr<StagingFile>> StagingFile::open(const std::string& folder
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) return unusable(Code::busy, path, "another process has it", "stop that one");
   struct stat there {};
   if (fstat(fd, &there) != 0) return unusable(Code::io, path, std::strerror(errno), other);
+  // In a folder that everybody may write to, somebody else may have made it, to read along.
+  if (there.st_uid != geteuid() || !S_ISREG(there.st_mode)) return unusable(Code::invalid, path, "it is not this user's own file", other);
   // Without this, a tmpfs that is full would end the process in the middle of a write.
   if (const int why = posix_fallocate(fd, 0, staging_bytes); why != 0) {
     if (there.st_size == 0) file->remove();
