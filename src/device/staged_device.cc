@@ -26,7 +26,8 @@ u64 total(std::span<const iovec> vectors) {
 }  // namespace
 
 StagedDevice::StagedDevice(Runtime& runtime, Device& under, Staging& staging, bool accepts)
-    : runtime_(runtime), under_(under), staging_(staging), accepts_(accepts), left_over_(staging.left_over()), written_(runtime), gate_(runtime) {}
+    
+    : under_(under), staging_(staging), accepts_(accepts), left_over_(staging.left_over()), written_(runtime), gate_(runtime) {}
 
 StagedDevice::~StagedDevice() = default;
 

@@ -58,7 +58,6 @@ class StagedDevice final : public Device {
   void go_on(bool now);
   Task<void> write_down(std::vector<StagedWrite> run);
 
-  Runtime& runtime_;
   Device& under_;
   Staging& staging_;
   bool accepts_;
