@@ -26,7 +26,6 @@ u64 total(std::span<const iovec> vectors) {
 }  // namespace
 
 StagedDevice::StagedDevice(Runtime& runtime, Device& under, Staging& staging, bool accepts)
-    
     : under_(under), staging_(staging), accepts_(accepts), left_over_(staging.left_over()), written_(runtime), gate_(runtime) {}
 
 StagedDevice::~StagedDevice() = default;
