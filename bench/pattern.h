@@ -84,7 +84,7 @@ class Places {
   }
 
   static constexpr u64 leaf_blocks = 512;
-  static constexpr u64 woven_leaves = 256;
+  static constexpr u64 woven_leaves = 16;  // complete within one checkpoint, mostly
   Pattern pattern_;
   u64 units_;
   u64 group_;

@@ -1,7 +1,7 @@
 // engine_bench: an engine alone in a process, told what to do line by line, so that its runs can take turns with those of others.
 //
 // engine_bench [--file PATH] [--open] [--pool-size SIZE] [--memory SIZE] [--core N] [--second]
-//              [--hollow] [--payload-file PATH]
+//              [--hollow] [--payload-file PATH] [--payload-size SIZE]
 //
 // Without --file the pool is in memory. --hollow: payload is forgotten (hollow_device.h), so that a pool may be far larger than where
 // it is; --payload-file: a file that is made, and read where payload is asked for. Reads lines from its standard input, `VERB KEY=VALUE...` (verbs.h), and answers each
@@ -30,6 +30,7 @@ RigOptions parse(int count, char** words) {
     else if (i + 1 == count) fail(word + " needs a value, or is no option");
     else if (word == "--file") options.path = words[++i];
     else if (word == "--payload-file") options.payload_path = words[++i];
+    else if (word == "--payload-size") options.payload_size = expect(parse_bytes(words[++i]), word);
     else if (word == "--pool-size") options.pool_size = expect(parse_bytes(words[++i]), word);
     else if (word == "--memory") options.memory_max = expect(parse_bytes(words[++i]), word);
     else if (word == "--core") options.core = std::atoi(words[++i]);

@@ -26,13 +26,10 @@ void expect(const Status& status, std::string_view what) {
 
 namespace {
 
-// The file is as long as the one that raw reads are measured on.
-constexpr u64 payload_file_bytes = GiB;
-
 Task<Status> fill_with_payload(Device& device) {
   AlignedBuffer piece(MiB);
   for (u64 at = 0; at < piece.size(); at += block_size) std::memcpy(piece.data() + at, HollowDevice::payload().data(), block_size);
-  for (u64 at = 0; at < payload_file_bytes; at += piece.size()) {
+  for (u64 at = 0; at < device.size_max(); at += piece.size()) {
     const Bytes from = piece.span();
     if (auto status = co_await device.write(at, from); !status) co_return status;
   }
@@ -80,7 +77,7 @@ Rig::Rig(RigOptions options) : options_(std::move(options)) {
 /// None where nothing was said of it. It is opened twice, since only an opening tells the device how long its file is.
 std::unique_ptr<Device> Rig::make_payload_file() {
   if (options_.payload_path.empty()) return nullptr;
-  FileDeviceOptions file{.create = true, .size_max = payload_file_bytes};
+  FileDeviceOptions file{.create = true, .size_max = round_up(options_.payload_size, MiB)};
   {
     const auto made = expect(FileDevice::open(home(), options_.payload_path, file), "the payload's file");
     expect(run([&] { return fill_with_payload(*made); }), "the payload");

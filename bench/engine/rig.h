@@ -37,6 +37,7 @@ struct RigOptions {
   bool second = false;
   bool hollow = false;       // payload is forgotten (hollow_device.h)
   std::string payload_path;  // of a file that is made, and read instead of what was forgotten
+  u64 payload_size = GiB;
 };
 
 class Rig {
