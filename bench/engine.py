@@ -1,5 +1,6 @@
 """engine.py: an engine alone in a process (engine_bench), told what to do line by line."""
 
+import contextlib
 import json
 import os
 import select
@@ -7,21 +8,26 @@ import subprocess
 
 import children
 from children import Failed
-from peers import SERVER_CORE
+from peers import SERVER_CORE, Guest
 
 END_SECONDS = 20
 
 
 class Engine:
-    """`path`: the pool's file; None: in memory. Used as a context; its file goes with it."""
+    """`path`: the pool's file; None: in memory. Used as a context; its file goes with it. `hollow`: the payload of the pool is forgotten
+    (hollow_device.h); what is read instead is a file of `payload_mib`, or memory where there is none."""
 
-    def __init__(self, bench, pool, path=None, create=True, memory="256M", second=False, keep=False):
+    def __init__(self, bench, pool, path=None, create=True, memory="256M", second=False, keep=False, hollow=False, payload_mib=0):
         self.bench, self.path, self.keep = bench, path, keep
-        if path and create and os.path.exists(path):
-            os.unlink(path)
+        self.payload = path + ".payload" if path and payload_mib else None
+        for old in (path, self.payload):
+            if old and create and os.path.exists(old):
+                os.unlink(old)
         command = [bench.programs["engine_bench"], "--pool-size", pool, "--memory", memory]
         command += ["--file", path] if path else []
         command += [] if create else ["--open"]
+        command += ["--hollow"] if hollow else []
+        command += ["--payload-file", self.payload, "--payload-size", f"{payload_mib}M"] if self.payload else []
         command += ["--second", "--core", "0"] if second else []
         if not second:
             command = ["taskset", "-c", SERVER_CORE] + command
@@ -51,8 +57,9 @@ class Engine:
         children.kill(self.process)
         self.process.stdout.close()
         self.process.stderr.close()
-        if self.path and not self.keep and os.path.exists(self.path):
-            os.unlink(self.path)
+        for path in (self.path, self.payload):
+            if path and not self.keep and os.path.exists(path):
+                os.unlink(path)
 
     def _answer(self, line):
         patience_s = self.bench.patience_s(60 if self.bench.quick else 1200)
@@ -85,3 +92,20 @@ class Engine:
             self.tell("volume", name=name, size=size)
         for _ in range(times):
             self.tell("load", name=name, once=1, pattern=pattern, depth=32)
+
+    def weave(self, size):
+        """A volume of so many GiB, each block written once: a map like that of one written at random, sooner had."""
+        self.tell("volume", name="v", size=f"{size}G")
+        self.tell("load", name="v", once=1, pattern="woven", depth=128, untimed=1)
+        self.tell("sync")
+
+    @contextlib.contextmanager
+    def served(self, name):
+        """The volume `v` over NBD, as a server of that name."""
+        socket = self.bench.peers.path(name + ".sock")
+        self.tell("serve", socket=socket)
+        self.bench.peers.add(Guest(name, self.process, socket, "v", "as the engine on disk; its payload is forgotten"))
+        try:
+            yield
+        finally:
+            self.bench.peers.end(name)

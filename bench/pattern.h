@@ -2,6 +2,8 @@
 //
 // Holds:  `dense` visits every unit once in a scattered order before any comes again. `spread` visits every group of 64 KiB
 //         once, at one unit within it, before any group comes again: so the writes of one pass never stand in one cluster.
+//         `woven`, of blocks, fills some leaves of a map at a time, turn about: no two neighbours in a leaf are neighbours in the
+//         log, as after writes at random, and yet each leaf is complete before it has to leave memory.
 // Caller: one thread.
 #pragma once
 
@@ -14,13 +16,14 @@
 
 namespace brindle::bench {
 
-enum class Pattern : u8 { random, sequential, spread, dense };
+enum class Pattern : u8 { random, sequential, spread, dense, woven };
 
 inline std::optional<Pattern> parse_pattern(std::string_view name) {
   if (name == "random") return Pattern::random;
   if (name == "sequential") return Pattern::sequential;
   if (name == "spread") return Pattern::spread;
   if (name == "dense") return Pattern::dense;
+  if (name == "woven") return Pattern::woven;
   return std::nullopt;
 }
 
@@ -55,7 +58,7 @@ class Places {
       : pattern_(pattern),
         units_(area / unit),
         group_(pattern == Pattern::spread ? std::max<u64>(1, 64 * KiB / unit) : 1),
-        scattered_(std::max<u64>(1, units_ / group_), seed),
+        scattered_(std::max<u64>(1, pattern == Pattern::woven ? leaf_blocks : units_ / group_), seed),
         rng_(seed) {}
 
   u64 next() {
@@ -64,17 +67,31 @@ class Places {
       case Pattern::sequential: return at_++ % units_;
       case Pattern::dense: return scattered_.next();
       case Pattern::spread: return scattered_.next() * group_ + rng_.below(group_);
+      case Pattern::woven: return woven();
     }
     return 0;
   }
 
  private:
+  /// One entry of each leaf of the group, then another of each, and when they are full the next group.
+  u64 woven() {
+    const u64 leaves = std::max<u64>(1, units_ / leaf_blocks);
+    const u64 first = at_ / (leaf_blocks * woven_leaves) * woven_leaves % leaves;
+    const u64 group = std::min(woven_leaves, leaves - first);
+    const u64 within = at_++ % (leaf_blocks * woven_leaves);
+    if (within % woven_leaves == 0) entry_ = scattered_.next();
+    return (first + within % woven_leaves % group) * leaf_blocks + entry_;
+  }
+
+  static constexpr u64 leaf_blocks = 512;
+  static constexpr u64 woven_leaves = 16;  // complete within one checkpoint, mostly
   Pattern pattern_;
   u64 units_;
   u64 group_;
   Scattered scattered_;
   Rng rng_;
   u64 at_ = 0;
+  u64 entry_ = 0;
 };
 
 }  // namespace brindle::bench

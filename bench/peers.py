@@ -88,6 +88,23 @@ class Server:
             return next((int(line.split()[1]) for line in file if line.startswith("VmRSS:")), 0)
 
 
+class Guest(Server):
+    """A server in a process that somebody else started, and ends."""
+
+    def __init__(self, name, process, socket, export, durability):
+        super().__init__(name, [], socket, export, durability)
+        self.process = process
+
+    def start(self):
+        return self
+
+    def end(self):
+        self.go_on()
+
+    def kill(self):
+        self.go_on()
+
+
 class Peers:
     """Starts each server when it is first asked for, and knows which of them are running."""
 

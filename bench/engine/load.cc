@@ -58,6 +58,9 @@ Task<void> Load::lane(u64 index) {
     const u64 word = rng.next();
     std::memcpy(buffer.data() + at, &word, sizeof word);
   }
+  for (u64 at = 0; rig_.hollow() && at < buffer.size(); at += block_size) {
+    std::memcpy(buffer.data() + at, HollowDevice::payload().data(), block_size);
+  }
   const u64 volume = index % volumes_.size();
   u64 writes = 0;
   while (status_ && !stopped_) {
@@ -71,7 +74,7 @@ Task<void> Load::lane(u64 index) {
     if (!next(volume, unit)) break;
     Status status = co_await request(*volumes_[volume], unit * options_.block, buffer.span());
     if (!status) status_ = status;
-    measure_.add(now_ns() - began);
+    if (!options_.untimed) measure_.add(now_ns() - began);
     // A read of memory ends without waiting for anything; the other lanes and the background want their turn.
     if (options_.read) co_await core_.yield();
     if (options_.flush_every > 0 && ++writes % options_.flush_every == 0) {

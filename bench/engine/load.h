@@ -26,6 +26,7 @@ struct LoadOptions {
   bool read = false;
   bool fua = false;
   bool once = false;      // each unit of each volume once
+  bool untimed = false;   // no latencies: the list of a billion of them takes gigabytes
   Pattern pattern = Pattern::random;
   const std::vector<u64>* list = nullptr;  // units to go to, in this order, instead of a pattern
 };

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 
 #include <fmt/format.h>
@@ -24,6 +25,16 @@ void expect(const Status& status, std::string_view what) {
 }
 
 namespace {
+
+Task<Status> fill_with_payload(Device& device) {
+  AlignedBuffer piece(MiB);
+  for (u64 at = 0; at < piece.size(); at += block_size) std::memcpy(piece.data() + at, HollowDevice::payload().data(), block_size);
+  for (u64 at = 0; at < device.size_max(); at += piece.size()) {
+    const Bytes from = piece.span();
+    if (auto status = co_await device.write(at, from); !status) co_return status;
+  }
+  co_return co_await device.flush();
+}
 
 Task<Status> touch(Device& device) {
   AlignedBuffer zeroes(2 * MiB);
@@ -51,12 +62,28 @@ Rig::Rig(RigOptions options) : options_(std::move(options)) {
     device = expect(FileDevice::open(home(), options_.path, file), "the pool's file");
   }
   for (auto& reactor : reactors_) threads_.emplace_back([core = reactor.get()] { core->run(); });
-  if (options_.path.empty()) {
+  if (options_.hollow) {
+    auto hollow = std::make_unique<HollowDevice>(std::move(device), make_payload_file());
+    hollow_ = hollow.get();
+    device = std::move(hollow);
+  } else if (options_.path.empty()) {
     Device& memory = *device;
     expect(run([&] { return touch(memory); }), "the memory");
   }
   device_ = std::make_unique<CountingDevice>(std::move(device));
   open_engine(options_.create || options_.path.empty());
+}
+
+/// None where nothing was said of it. It is opened twice, since only an opening tells the device how long its file is.
+std::unique_ptr<Device> Rig::make_payload_file() {
+  if (options_.payload_path.empty()) return nullptr;
+  FileDeviceOptions file{.create = true, .size_max = round_up(options_.payload_size, MiB)};
+  {
+    const auto made = expect(FileDevice::open(home(), options_.payload_path, file), "the payload's file");
+    expect(run([&] { return fill_with_payload(*made); }), "the payload");
+  }
+  file.create = false;
+  return expect(FileDevice::open(home(), options_.payload_path, file), "the payload's file");
 }
 
 Rig::~Rig() {
@@ -72,6 +99,7 @@ void Rig::open_engine(bool create) {
 }
 
 void Rig::close_engine() {
+  if (before_close_) std::exchange(before_close_, {})();
   expect(run([&] { return engine_->close(); }), "closing the pool");
   const auto drop = [&]() -> Task<Status> {
     engine_.reset();

@@ -6,12 +6,14 @@
 // Caller: the main thread. Every failure ends the program with a message.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "engine/counting_device.h"
+#include "engine/hollow_device.h"
 #include "runtime/reactor.h"
 #include "runtime/remote.h"
 #include "volume/core.h"
@@ -33,6 +35,9 @@ struct RigOptions {
   u64 memory_max = 256 * MiB;
   int core = -1;     // of the home reactor; the second runs on the next one
   bool second = false;
+  bool hollow = false;       // payload is forgotten (hollow_device.h)
+  std::string payload_path;  // of a file that is made, and read instead of what was forgotten
+  u64 payload_size = GiB;
 };
 
 class Rig {
@@ -55,14 +60,22 @@ class Rig {
   /// Closes the engine in order and opens it again on the same device; memory then holds what reads bring.
   void reopen();
   void close_engine();
+  bool hollow() const { return hollow_ != nullptr; }
+  /// Of a hollow device: bytes that are kept.
+  u64 kept_bytes() const { return hollow_ != nullptr ? hollow_->kept_bytes() : 0; }
+  /// To be called before the engine is closed.
+  void before_close(std::function<void()> what) { before_close_ = std::move(what); }
 
  private:
   void open_engine(bool create);
+  std::unique_ptr<Device> make_payload_file();
 
   RigOptions options_;
   std::vector<std::unique_ptr<Reactor>> reactors_;
   std::vector<std::thread> threads_;
   std::unique_ptr<CountingDevice> device_;
+  HollowDevice* hollow_ = nullptr;
+  std::function<void()> before_close_;
   std::unique_ptr<EngineCore> engine_;
 };
 

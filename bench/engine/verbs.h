@@ -29,6 +29,9 @@ std::string clones(Rig& rig, Words& words);
 std::string delete_cost(Rig& rig, Words& words);
 std::string cores(Rig& rig, Words& words);
 
+// serve.cc: the volumes over NBD, until the pool is closed
+std::string serve(Rig& rig, Words& words);
+
 /// "a,b,c"
 std::vector<std::string> split(const std::string& list);
 LoadOptions load_options(Words& words);
