@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "device/device.h"
+#include "device/vectors.h"
 
 namespace brindle::bench {
 
@@ -24,14 +25,14 @@ class CountingDevice final : public Device {
   u64 size_max() const override { return behind_->size_max(); }
   Task<Status> read(u64 offset, std::span<const iovec> into) override {
     ++counters_.reads;
-    counters_.read += bytes(into);
+    counters_.read += total_bytes(into);
     return behind_->read(offset, into);
   }
   /// What another core reads by itself is not counted.
   std::unique_ptr<DeviceReader> reader(Reactor& core) override { return behind_->reader(core); }
   Task<Status> write(u64 offset, std::span<const iovec> from) override {
     ++counters_.writes;
-    counters_.written += bytes(from);
+    counters_.written += total_bytes(from);
     return behind_->write(offset, from);
   }
   Task<Status> flush() override {
@@ -50,12 +51,6 @@ class CountingDevice final : public Device {
   std::string name() const override { return behind_->name(); }
 
  private:
-  static u64 bytes(std::span<const iovec> vectors) {
-    u64 sum = 0;
-    for (const iovec& vector : vectors) sum += vector.iov_len;
-    return sum;
-  }
-
   std::unique_ptr<Device> behind_;
   Counters counters_;
 };

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/rng.h"
+#include "device/vectors.h"
 #include "format/batch.h"
 #include "format/summary.h"
 
@@ -27,10 +28,17 @@ u32 magic_of(const std::byte* block) {
   return magic;
 }
 
-u64 total(std::span<const iovec> vectors) {
-  u64 bytes = 0;
-  for (const iovec& vector : vectors) bytes += vector.iov_len;
-  return bytes;
+/// Calls `each` with every block of memory and the number of its block of the device.
+template <class Each>
+void each_block(u64 offset, std::span<const iovec> vectors, Each each) {
+  u64 at = offset / block_size;
+  for (const iovec& vector : vectors) {
+    auto* block = static_cast<std::byte*>(vector.iov_base);
+    for (u64 left = vector.iov_len; left > 0; left -= block_size) {
+      each(block, at++);
+      block += block_size;
+    }
+  }
 }
 
 /// Is all of the write the summary of a segment?
@@ -83,37 +91,33 @@ Task<Status> HollowDevice::drop_empty_regions() {
 
 Task<Status> HollowDevice::write(u64 offset, std::span<const iovec> from) {
   static const Bytes pattern = payload();
-  const u64 bytes = total(from);
+  const u64 bytes = total_bytes(from);
   CHECK(offset + bytes <= size_max());
   const bool summary = is_summary(from, bytes);
   u64 records_left = 0;
   std::vector<Run> kept;
-  u64 at = offset / block_size;
-  for (const iovec& vector : from) {
-    auto* block = static_cast<std::byte*>(vector.iov_base);
-    for (u64 left = vector.iov_len; left > 0; left -= block_size, block += block_size, ++at) {
-      const u32 magic = magic_of(block);
-      Kind kind = Kind::kept;
-      if (summary || magic == segment_magic) {
-        kind = Kind::record;
-      } else if (records_left > 0) {
-        --records_left;
-        kind = Kind::record;
-      } else if (magic == magic_of(pattern.data()) && std::memcmp(block, pattern.data(), block_size) == 0) {
-        kind = Kind::payload;
-      } else if (magic == batch_magic) {
-        BatchHeader header;
-        std::memcpy(&header, block, sizeof header);
-        records_left = header.record_blocks - 1;
-        kind = Kind::record;
-      }
-      set_kind(at, kind);
-      if (kind != Kind::kept) continue;
-      if (kept.empty() || kept.back().offset + kept.back().bytes != at * block_size) kept.push_back({kind, at * block_size, 0, {}});
-      kept.back().bytes += block_size;
-      kept.back().vectors.push_back({block, block_size});
+  each_block(offset, from, [&](std::byte* block, u64 at) {
+    const u32 magic = magic_of(block);
+    Kind kind = Kind::kept;
+    if (summary || magic == segment_magic) {
+      kind = Kind::record;
+    } else if (records_left > 0) {
+      --records_left;
+      kind = Kind::record;
+    } else if (magic == magic_of(pattern.data()) && std::memcmp(block, pattern.data(), block_size) == 0) {
+      kind = Kind::payload;
+    } else if (magic == batch_magic) {
+      BatchHeader header;
+      std::memcpy(&header, block, sizeof header);
+      records_left = header.record_blocks - 1;
+      kind = Kind::record;
     }
-  }
+    set_kind(at, kind);
+    if (kind != Kind::kept) return;
+    if (kept.empty() || kept.back().offset + kept.back().bytes != at * block_size) kept.push_back({kind, at * block_size, 0, {}});
+    kept.back().bytes += block_size;
+    append_joined(kept.back().vectors, block, block_size);
+  });
   size_ = std::max(size_, offset + bytes);
   Status status;
   for (const Run& run : kept) {
@@ -140,21 +144,12 @@ Task<Status> HollowDevice::read_payload(const Run& run) {
 
 Task<Status> HollowDevice::read(u64 offset, std::span<const iovec> into) {
   std::vector<Run> runs;
-  u64 at = offset / block_size;
-  for (const iovec& vector : into) {
-    auto* block = static_cast<std::byte*>(vector.iov_base);
-    for (u64 left = vector.iov_len; left > 0; left -= block_size, block += block_size, ++at) {
-      const Kind now = kind(at);
-      if (runs.empty() || runs.back().kind != now) runs.push_back({now, at * block_size, 0, {}});
-      Run& run = runs.back();
-      run.bytes += block_size;
-      if (!run.vectors.empty() && static_cast<std::byte*>(run.vectors.back().iov_base) + run.vectors.back().iov_len == block) {
-        run.vectors.back().iov_len += block_size;
-      } else {
-        run.vectors.push_back({block, block_size});
-      }
-    }
-  }
+  each_block(offset, into, [&](std::byte* block, u64 at) {
+    const Kind now = kind(at);
+    if (runs.empty() || runs.back().kind != now) runs.push_back({now, at * block_size, 0, {}});
+    runs.back().bytes += block_size;
+    append_joined(runs.back().vectors, block, block_size);
+  });
   Status status;
   for (const Run& run : runs) {
     if (run.kind == Kind::kept) {

@@ -24,13 +24,10 @@ std::string with_host(const std::string& address) {
   return fmt::format("{}{}{}:{}", brackets ? "[" : "", where->host, brackets ? "]" : "", where->port);
 }
 
-Task<Status> close_nbd(nbd::Server& server) {
-  co_await server.close();
-  co_return Status{};
-}
-
-Task<Status> close_staged(StagedDevice& device) {
-  co_await device.close();
+/// Of what has nothing to say when it is closed.
+template <class Closes>
+Task<Status> close(Closes& what) {
+  co_await what.close();
   co_return Status{};
 }
 
@@ -64,21 +61,22 @@ Status Daemon::start_cores(const Options& options) {
   return {};
 }
 
-/// What an earlier daemon staged is found whether this one is to stage or not.
-Status Daemon::open_staging(const Options& options) {
+/// What an earlier daemon staged is found whether this one is to stage or not. Tells whether that one left its memory.
+Result<bool> Daemon::open_staging(const Options& options) {
   auto boot = boot_id();
-  if (!boot && !options.staged) return {};
+  if (!boot && !options.staged) return false;
   if (!boot) return boot.error();
   const auto [device, inode] = pool_->first_file();
   const StagingOwner owner{.boot = *boot, .device = device, .inode = inode};
-  if (!options.staged && !StagingFile::is_there(options.staging, owner)) return {};
+  const bool was_there = StagingFile::is_there(options.staging, owner);
+  if (!options.staged && !was_there) return false;
   auto file = StagingFile::open(options.staging, owner);
   if (!file) return file.error();
   staging_file_ = std::move(file).value();
   staging_ = std::make_unique<Staging>(staging_file_->memory(), owner);
   if (pool_->is_new()) staging_->clear();  // of another file, that had its number before
   staged_ = std::make_unique<StagedDevice>(home(), pool_->device(), *staging_, options.staged);
-  return {};
+  return was_there;
 }
 
 Status Daemon::open_engine(const Options& options) {
@@ -89,16 +87,12 @@ Status Daemon::open_engine(const Options& options) {
   if (!pool) return pool.error();
   pool_ = std::move(pool).value();
   const std::string& text = pool_->text();
-  const bool was_there = [&] {
-    const auto [device, inode] = pool_->first_file();
-    return StagingFile::is_there(options.staging, {.boot = {}, .device = device, .inode = inode});
-  }();
-  if (auto status = open_staging(options); !status) return status;
+  const auto was_there = open_staging(options);
+  if (!was_there) return was_there.error();
   EngineOptions engine_options;
   engine_options.create = pool_->is_new();
   engine_options.memory_max = options.memory;
   engine_options.uuid = pool_->uuid();
-  engine_options.staged = options.staged;
   auto opened = call_blocking(home(), [&] { return Engine::open(home(), device(), engine_options); });
   if (!opened) return Error{opened.code(), fmt::format("{}: {}", text, opened.error().message)};
   engine_ = std::move(opened).value();
@@ -119,7 +113,7 @@ Status Daemon::open_engine(const Options& options) {
   if (status.unstaged_bytes > 0) {
     spdlog::info("{}: {} of acknowledged writes were still in staging memory, and were written", text, format_size(status.unstaged_bytes));
   }
-  if (status.was_staged && !was_there) {
+  if (status.was_staged && !*was_there) {
     spdlog::warn("{}: it was not closed in order, and its staging memory is not in {}: unless the machine was restarted since, writes that "
                  "were acknowledged and not flushed are lost",
                  text, options.staging);
@@ -166,10 +160,10 @@ Status Daemon::stop() {
   Status status;
   if (control_) control_->refuse();
   if (api_) api_->close();
-  if (nbd_) static_cast<void>(call_blocking(home(), [this] { return close_nbd(*nbd_); }).ok());
+  if (nbd_) static_cast<void>(call_blocking(home(), [this] { return close(*nbd_); }).ok());
   if (engine_) status = call_blocking(home(), [this] { return engine_->close(); });
   if (staged_) {
-    static_cast<void>(call_blocking(home(), [this] { return close_staged(*staged_); }).ok());
+    static_cast<void>(call_blocking(home(), [this] { return close(*staged_); }).ok());
     if (staged_->settled()) staging_file_->remove();
   }
   if (control_) control_->close();

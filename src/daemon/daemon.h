@@ -42,7 +42,7 @@ class Daemon {
   Daemon() = default;
   Status start_cores(const Options& options);
   Status open_engine(const Options& options);
-  Status open_staging(const Options& options);
+  Result<bool> open_staging(const Options& options);
   Device& device() { return staged_ ? static_cast<Device&>(*staged_) : pool_->device(); }
   Status listen(const Options& options);
   Reactor& home() { return *cores_.front().reactor; }

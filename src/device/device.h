@@ -53,6 +53,8 @@ class Device : public DeviceReader {
   virtual std::unique_ptr<DeviceReader> reader(Reactor& core);
   /// Writes all of `from` at `offset`.
   virtual Task<Status> write(u64 offset, std::span<const iovec> from) = 0;
+  /// Does `stage` return before the device has the bytes?
+  virtual bool stages() const { return false; }
   /// As write, and ok may come as soon as the bytes stand in memory that outlives the process: the next process finds them
   /// under this `opening`, a number that no other opening of this pool or of another has.
   virtual Task<Status> stage(u64 opening, u64 offset, std::span<const iovec> from);

@@ -4,17 +4,9 @@
 
 #include <fmt/format.h>
 
+#include "device/vectors.h"
+
 namespace brindle {
-
-namespace {
-
-u64 total(std::span<const iovec> vectors) {
-  u64 bytes = 0;
-  for (const iovec& vector : vectors) bytes += vector.iov_len;
-  return bytes;
-}
-
-}  // namespace
 
 DeviceSet::DeviceSet(Runtime& runtime, Layout layout, std::vector<Member> members, Keep keep)
     : runtime_(runtime), layout_(std::move(layout)), keep_(std::move(keep)), growing_(runtime) {
@@ -92,13 +84,13 @@ Task<Status> DeviceSet::do_parts(std::vector<Part> parts, bool writes) {
 // Nearly everything lies on one member: it is asked right away, with no coroutine between.
 Task<Status> DeviceSet::read(u64 offset, std::span<const iovec> into) {
   const Layout::Place place = layout_.locate(offset);
-  if (total(into) <= place.run) return members_[place.member].device->read(place.offset, into);
+  if (total_bytes(into) <= place.run) return members_[place.member].device->read(place.offset, into);
   return do_parts(split(offset, into), false);
 }
 
 Task<Status> DeviceSet::write(u64 offset, std::span<const iovec> from) {
   const Layout::Place place = layout_.locate(offset);
-  if (total(from) <= place.run) return write_in(place.member, place.offset, from);
+  if (total_bytes(from) <= place.run) return write_in(place.member, place.offset, from);
   return do_parts(split(offset, from), true);
 }
 

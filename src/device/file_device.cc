@@ -18,6 +18,7 @@
 #include <fmt/format.h>
 
 #include "base/aligned.h"
+#include "device/vectors.h"
 
 namespace brindle {
 
@@ -124,12 +125,6 @@ void advance(std::vector<iovec>& vectors, u64 done) {
   }
 }
 
-u64 total(std::span<const iovec> vectors) {
-  u64 bytes = 0;
-  for (const iovec& vector : vectors) bytes += vector.iov_len;
-  return bytes;
-}
-
 }  // namespace
 
 /// The same descriptor, asked through another core's ring.
@@ -150,7 +145,7 @@ Task<Status> FileDevice::read(u64 offset, std::span<const iovec> into) { return 
 Task<Status> FileDevice::read_on(Reactor& reactor, u64 offset, std::span<const iovec> into) {
   if (into.size() <= vectors_max) {
     const int got = co_await reactor.readv(fd_, into, offset);
-    if (got >= 0 && static_cast<u64>(got) == total(into)) co_return Status{};
+    if (got >= 0 && static_cast<u64>(got) == total_bytes(into)) co_return Status{};
     if (got < 0 && got != -EINTR && got != -EAGAIN) co_return error("read", got);
   }
   std::vector<iovec> left(into.begin(), into.end());
@@ -169,7 +164,7 @@ Task<Status> FileDevice::read_on(Reactor& reactor, u64 offset, std::span<const i
 Task<Status> FileDevice::write(u64 offset, std::span<const iovec> from) {
   if (from.size() <= vectors_max) {
     const int put = co_await reactor_.writev(fd_, from, offset);
-    if (put >= 0 && static_cast<u64>(put) == total(from)) co_return Status{};
+    if (put >= 0 && static_cast<u64>(put) == total_bytes(from)) co_return Status{};
     if (put < 0 && put != -EINTR && put != -EAGAIN) co_return error("write", put);
   }
   std::vector<iovec> left(from.begin(), from.end());

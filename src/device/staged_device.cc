@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/planted.h"
+#include "device/vectors.h"
 
 namespace brindle {
 
@@ -17,12 +18,6 @@ constexpr u64 run_bytes_max = MiB;
 // Beside another one, a write is to be worth its while.
 constexpr u64 run_bytes_min = 128 * KiB;
 
-u64 total(std::span<const iovec> vectors) {
-  u64 bytes = 0;
-  for (const iovec& vector : vectors) bytes += vector.iov_len;
-  return bytes;
-}
-
 }  // namespace
 
 StagedDevice::StagedDevice(Runtime& runtime, Device& under, Staging& staging, bool accepts)
@@ -31,11 +26,7 @@ StagedDevice::StagedDevice(Runtime& runtime, Device& under, Staging& staging, bo
 StagedDevice::~StagedDevice() = default;
 
 Task<void> StagedDevice::close() {
-  ++hurried_;
-  while (!failed_ && count_ > 0) {
-    go_on(true);
-    if (count_ > 0) co_await written_.wait();
-  }
+  co_await hurry([this] { return count_ == 0; });
   co_await gate_.close();
 }
 
@@ -78,7 +69,7 @@ std::vector<StagedDevice::Piece> StagedDevice::read_staged(u64 offset, std::span
       } else {
         if (at != by_end_.end()) size = std::min(left, at->second.offset - offset);
         if (joined != offset) rest.push_back({offset, {}});
-        rest.back().into.push_back({to, size});
+        append_joined(rest.back().into, to, size);
         joined = offset + size;
       }
       to += size;
@@ -104,7 +95,7 @@ bool StagedDevice::overlaps(u64 offset, u64 length) const {
 }
 
 Task<Status> StagedDevice::read(u64 offset, std::span<const iovec> into) {
-  if (planted(Plant::staged_unread) || !overlaps(offset, total(into))) return under_.read(offset, into);
+  if (planted(Plant::staged_unread) || !overlaps(offset, total_bytes(into))) return under_.read(offset, into);
   return read_rest(under_, read_staged(offset, into));
 }
 
@@ -116,7 +107,7 @@ class StagedDevice::Reader final : public DeviceReader {
   Task<Status> read(u64 offset, std::span<const iovec> into) override {
     if (device_.count_.load(std::memory_order_acquire) == 0) return under_->read(offset, into);
     const std::lock_guard lock(device_.mutex_);
-    if (!device_.overlaps(offset, total(into))) return under_->read(offset, into);
+    if (!device_.overlaps(offset, total_bytes(into))) return under_->read(offset, into);
     return read_rest(*under_, device_.read_staged(offset, into));
   }
 
@@ -133,20 +124,26 @@ std::unique_ptr<DeviceReader> StagedDevice::reader(Reactor& core) {
 
 // --- staging --------------------------------------------------------------------------------------------------------
 
+/// Waits until `done`, or until something failed; what is staged goes down without waiting for more.
+template <class Done>
+Task<void> StagedDevice::hurry(Done done) {
+  ++hurried_;
+  while (!failed_ && !done()) {
+    go_on(true);
+    if (!failed_ && !done()) co_await written_.wait();
+  }
+  --hurried_;
+}
+
 /// Nothing is staged in the range any more.
 Task<Status> StagedDevice::settle(u64 offset, u64 length) {
-  while (overlaps(offset, length) && !failed_) {
-    ++hurried_;
-    go_on(true);
-    if (overlaps(offset, length) && !failed_) co_await written_.wait();
-    --hurried_;
-  }
+  co_await hurry([this, offset, length] { return !overlaps(offset, length); });
   if (failed_) co_return *failed_;
   co_return Status{};
 }
 
 Task<Status> StagedDevice::stage(u64 opening, u64 offset, std::span<const iovec> from) {
-  const u64 length = total(from);
+  const u64 length = total_bytes(from);
   CHECK(left_over_.empty());
   if (!accepts_ || length > staging_.length_max()) co_return co_await write(offset, from);
   for (;;) {
@@ -192,12 +189,7 @@ void StagedDevice::go_on(bool now) {
 Task<void> StagedDevice::write_down(std::vector<StagedWrite> run) {
   std::vector<iovec> pieces;
   for (const StagedWrite& staged : run) {
-    auto* const at = const_cast<std::byte*>(staged.bytes.data());
-    if (!pieces.empty() && static_cast<std::byte*>(pieces.back().iov_base) + pieces.back().iov_len == at) {
-      pieces.back().iov_len += staged.bytes.size();
-    } else {
-      pieces.push_back({at, staged.bytes.size()});
-    }
+    append_joined(pieces, const_cast<std::byte*>(staged.bytes.data()), staged.bytes.size());
   }
   if (planted(Plant::staged_dropped_early)) {
     for (const StagedWrite& staged : run) staging_.drop(staged.sequence);
@@ -224,20 +216,15 @@ Task<void> StagedDevice::write_down(std::vector<StagedWrite> run) {
 // --- everything else --------------------------------------------------------------------------------------------
 
 Task<Status> StagedDevice::write(u64 offset, std::span<const iovec> from) {
-  if (failed_ || overlaps(offset, total(from))) {
-    if (auto status = co_await settle(offset, total(from)); !status) co_return status;
+  if (failed_ || overlaps(offset, total_bytes(from))) {
+    if (auto status = co_await settle(offset, total_bytes(from)); !status) co_return status;
   }
   co_return co_await under_.write(offset, from);
 }
 
 Task<Status> StagedDevice::flush() {
   const u64 last = staging_.last();
-  ++hurried_;
-  while (!failed_ && staging_.holds_up_to(last) && !planted(Plant::staged_unflushed)) {
-    go_on(true);
-    if (staging_.holds_up_to(last) && !failed_) co_await written_.wait();
-  }
-  --hurried_;
+  co_await hurry([this, last] { return !staging_.holds_up_to(last) || planted(Plant::staged_unflushed); });
   if (failed_) co_return *failed_;
   co_return co_await under_.flush();
 }

@@ -29,6 +29,7 @@ class StagedDevice final : public Device {
   Task<Status> read(u64 offset, std::span<const iovec> into) override;
   std::unique_ptr<DeviceReader> reader(Reactor& core) override;
   Task<Status> write(u64 offset, std::span<const iovec> from) override;
+  bool stages() const override { return accepts_; }
   Task<Status> stage(u64 opening, u64 offset, std::span<const iovec> from) override;
   Task<Result<u64>> unstage(u64 opening) override;
   Task<Status> flush() override;
@@ -52,6 +53,8 @@ class StagedDevice final : public Device {
   };
 
   bool overlaps(u64 offset, u64 length) const;
+  template <class Done>
+  Task<void> hurry(Done done);
   Task<Status> settle(u64 offset, u64 length);
   std::vector<Piece> read_staged(u64 offset, std::span<const iovec> into);
   static Task<Status> read_rest(DeviceReader& from, std::vector<Piece> rest);

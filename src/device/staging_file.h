@@ -28,7 +28,6 @@ class StagingFile {
   StagingFile& operator=(const StagingFile&) = delete;
 
   MutBytes memory() { return memory_; }
-  const std::string& path() const { return path_; }
   void remove();
 
  private:

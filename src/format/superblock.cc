@@ -19,10 +19,10 @@ u32 superblock_crc(Superblock superblock) {
 
 }  // namespace
 
-u64 opening_of(const Superblock& superblock) {
-  u64 pool;  // random, all of it but six bits
-  std::memcpy(&pool, superblock.uuid.data(), sizeof pool);
-  return pool + superblock.epoch;
+u64 opening_of(const Uuid& pool, u64 epoch) {
+  u64 random;  // all of it but four bits
+  std::memcpy(&random, pool.data(), sizeof random);
+  return random + epoch;
 }
 
 void seal_superblock(Superblock& superblock) { superblock.crc = superblock_crc(superblock); }

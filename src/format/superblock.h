@@ -52,8 +52,8 @@ struct Superblock {
 };
 static_assert(sizeof(Superblock) == block_size);
 
-/// The opening that wrote it, as staging memory knows it: a number that no other one has, of no other pool either.
-u64 opening_of(const Superblock& superblock);
+/// An opening of a pool, as staging memory knows it: a number that no other one has, of no other pool either.
+u64 opening_of(const Uuid& pool, u64 epoch);
 
 /// Fills in the checksum.
 void seal_superblock(Superblock& superblock);

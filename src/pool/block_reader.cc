@@ -7,6 +7,7 @@
 
 #include "base/crc32c.h"
 #include "base/planted.h"
+#include "device/vectors.h"
 #include "runtime/sync.h"
 
 namespace brindle {
@@ -52,11 +53,7 @@ std::vector<Piece> pieces_of(std::span<const BlockRead> blocks) {
       pieces.push_back({block.offset, i, 0, {}});
     }
     Piece& piece = pieces.back();
-    if (!piece.into.empty() && static_cast<std::byte*>(piece.into.back().iov_base) + piece.into.back().iov_len == block.into) {
-      piece.into.back().iov_len += block_size;
-    } else {
-      piece.into.push_back({block.into, block_size});
-    }
+    append_joined(piece.into, block.into, block_size);
     ++piece.count;
     expected = block.offset + block_size;
   }

@@ -7,6 +7,7 @@
 
 #include "base/crc32c.h"
 #include "base/planted.h"
+#include "format/superblock.h"
 
 namespace brindle {
 
@@ -392,8 +393,9 @@ Task<void> Log::write_batch(Batch* batch) {
   for (const Bytes block : batch->blocks) pieces.push_back({const_cast<std::byte*>(block.data()), block.size()});
   device_bytes_ += records.size() + batch->data_blocks * block_size;
   const u64 offset = batch->at.base + (u64{batch->at.slot} - (with_header ? 1 : 0)) * block_size;
-  Status status = co_await device_.stage(options_.opening, offset, pieces);
-  if (!status && !latched_) status = co_await device_.stage(options_.opening, offset, pieces);  // a passing error costs only time
+  const u64 opening = opening_of(options_.pool, options_.epoch);
+  Status status = co_await device_.stage(opening, offset, pieces);
+  if (!status && !latched_) status = co_await device_.stage(opening, offset, pieces);  // a passing error costs only time
   if (!status && !planted(Plant::write_error_ignored)) {
     latch({Code::io, fmt::format("a write to the log failed: {}", status.error().message)});
   }

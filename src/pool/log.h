@@ -59,7 +59,6 @@ class Log {
   struct Options {
     Uuid pool{};
     u64 epoch = 0;
-    u64 opening = 0;  // for staging memory: see Device::stage
     u64 next_number = 1;
     u64 checkpoint_number = 0;
   };

@@ -27,7 +27,7 @@ Task<Status> Pool::open() {
   if (auto status = co_await load_superblock(); !status) co_return status;
   counters_.was_staged = (superblock_.features.incompatible & feature_staged) != 0;
   if (!options_.read_only) {
-    auto unstaged = co_await device_.unstage(opening_of(superblock_));
+    auto unstaged = co_await device_.unstage(opening_of(superblock_.uuid, superblock_.epoch));
     if (!unstaged) co_return unstaged.error();
     counters_.unstaged_bytes = *unstaged;
   }
@@ -102,7 +102,7 @@ Task<Status> Pool::write_superblock() {
   superblock_.size_max = std::max(superblock_.size_max, space_.capacity_chunks() * superblock_.chunk_size);
   const auto debts = directory_.lower_bound({TableId::debts, 0});
   superblock_.features.incompatible = (debts != directory_.end() ? feature_debts : 0) |
-                                      (options_.staged && superblock_.clean == 0 ? feature_staged : 0);
+                                      (device_.stages() && superblock_.clean == 0 ? feature_staged : 0);
   seal_superblock(superblock_);
   AlignedBuffer block(block_size);
   std::memcpy(block.data(), &superblock_, sizeof superblock_);
@@ -242,7 +242,6 @@ Task<Status> Pool::begin_epoch(ReplayEnd end) {
   ++superblock_.epoch;
   const Log::Options options{.pool = superblock_.uuid,
                              .epoch = superblock_.epoch,
-                             .opening = opening_of(superblock_),
                              .next_number = end.next_number,
                              .checkpoint_number = superblock_.checkpoint_number};
   log_ = std::make_unique<Log>(

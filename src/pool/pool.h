@@ -80,7 +80,6 @@ struct PoolOptions {
   bool create = false;
   bool read_only = false;
   std::optional<Uuid> uuid;  // of a new pool; of one that is there, what it must be
-  bool staged = false;       // the device stages what the log writes
   u64 dirty_memory_max = 64 * MiB;
 };
 

@@ -33,7 +33,6 @@ PoolOptions pool_options(const EngineOptions& options) {
   return {.create = options.create,
           .read_only = options.read_only,
           .uuid = options.uuid,
-          .staged = options.staged,
           .dirty_memory_max = options.memory_max * dirty_part_of_8 / 8};
 }
 
@@ -305,7 +304,7 @@ PoolStatus EngineCore::status() {
   status.checkpoints = counters.checkpoints;
   status.replayed_batches = counters.replayed_batches;
   status.replay_us = counters.replay_us;
-  status.staged = options_.staged;
+  status.staged = device_.stages();
   status.unstaged_bytes = counters.unstaged_bytes;
   status.was_staged = counters.was_staged;
   return status;

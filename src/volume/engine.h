@@ -147,7 +147,6 @@ struct EngineOptions {
   bool read_only = false;
   u64 memory_max = 256 * MiB;
   std::optional<Uuid> uuid{};  // of a new pool; of one that is there, what it must be
-  bool staged = false;         // the device stages what the log writes
 };
 
 class Outpost;

@@ -24,7 +24,11 @@ Task<void> note_end(Task<void> task, std::shared_ptr<bool> done) {
 }  // namespace
 
 Player::Player(const History& history, bool verbose)
-    : history_(history), verbose_(verbose), book_([this](std::string what) { fail(std::move(what)); }), disk_(history.pool_size), staging_memory_(history.staging) {
+    : history_(history),
+      verbose_(verbose),
+      book_([this](std::string what) { fail(std::move(what)); }),
+      disk_(history.pool_size),
+      staging_memory_(history.staging) {
   staging_memory_.clear();
 }
 
@@ -101,8 +105,7 @@ void Player::begin_epoch(u64 seed, bool read_only) {
     staged_ = std::make_unique<StagedDevice>(*runtime_, *device_, *staging_);
     device = staged_.get();
   }
-  const EngineOptions options{
-      .create = !made_, .read_only = read_only, .memory_max = history_.memory_max, .staged = staged_ != nullptr};
+  const EngineOptions options{.create = !made_, .read_only = read_only, .memory_max = history_.memory_max};
   engine_ = std::make_unique<EngineCore>(*runtime_, *device, options);
   engine_->watch(&book_);
   book_.opening();
