@@ -271,9 +271,13 @@ Task<void> Maps::settle_one(PageRef page) {
 /// The page cannot be read now; with damage, never. Patches over it stand alone, and keep it: what they do not cover is read
 /// from it when it can be.
 void Maps::give_up(Pending pending, bool may_pass) {
-  for (const PagePtr& blind : pending.blind) as_patch(*blind).abandon_base();
+  for (const Over& over : pending.blind) as_patch(*over.patch).abandon_base();
   if (!pending.blind.empty()) pending.let_go = false;
+  // Patches that wanted to become leaves stay patches.
+  const bool wanted_only = pending.blind.empty() && pending.debts.empty() && !pending.let_go;
   pending.blind.clear();
+  pending.wide.clear();
+  if (wanted_only) return;
   const u64 name = pending.page.name.raw;
   if (may_pass) {
     stalled_debts_.emplace(name, std::move(pending));

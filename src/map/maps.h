@@ -120,13 +120,20 @@ class Maps {
     std::vector<PagePtr> under;  // the bases in memory
     const Gone* gone = nullptr;  // of a branch point: what of all this it let go
   };
+  /// A patch in a head's map, as long as it is the one at that leaf.
+  struct Over {
+    PagePtr patch;
+    RootId head;
+    u64 leaf;
+  };
   struct Pending {
     PageRef page;
     std::vector<Debt> debts;
-    std::vector<Ptr<Page>> blind;  // patches over this patch
-    bool let_go = false;           // nobody holds the page any more: its place is freed when this is settled
-    u32 tries = 0;                 // that the device failed
-    u64 due_ns = 0;                // of the next one
+    std::vector<Over> blind;  // patches over this patch
+    std::vector<Over> wide;   // patches over this leaf that are to become leaves themselves
+    bool let_go = false;      // nobody holds the page any more: its place is freed when this is settled
+    u32 tries = 0;            // that the device failed
+    u64 due_ns = 0;           // of the next one
   };
   struct SealedBucket {
     u64 key;
@@ -154,6 +161,8 @@ class Maps {
   void prune(Root& head, u64 leaf);
   void write_leaf(Root& head, u64 leaf, u64 number, u32 first, u32 count, SlotName name, const u32* crcs);
   void settle_size(Root& head, Link& at, u64 leaf, u64 number, Root* parent);
+  void want_base(Root& head, Patch& patch, u64 leaf);
+  void settle_size_of(const Over& over);
   void let_go(SlotName block, Root* parent, u64 leaf);
   void let_go(const Link& link, Root* parent, std::optional<u64> leaf);
   void forget(Page& page, Root* parent, u64 leaf, u32 first, u32 count);

@@ -12,7 +12,8 @@ u64 Page::bytes() const {
     case PageKind::node: return sizeof(Node);
     case PageKind::patch: {
       const auto& patch = static_cast<const Patch&>(*this);
-      return sizeof(Patch) + patch.data.names.capacity() * sizeof(SlotName) + patch.data.crcs.capacity() * sizeof(u32);
+      const u64 own = sizeof(Patch) + patch.data.names.capacity() * sizeof(SlotName) + patch.data.crcs.capacity() * sizeof(u32);
+      return patch.widens ? std::max<u64>(own, sizeof(Leaf) + sizeof(LeafData)) : own;
     }
     case PageKind::none: break;
   }

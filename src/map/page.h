@@ -148,6 +148,7 @@ class Leaf final : public Page {
 struct Patch : Page {
   Patch() : Page(PageKind::patch) {}
   bool blind = false;
+  bool widens = false;  // becomes a leaf before the next seal if its base can be read: it counts as large as that
   Link base;
   PatchData data;  // data.base is filled in when it is written
 

@@ -15,7 +15,9 @@ namespace brindle {
 
 namespace {
 
-// A patch with more entries than this becomes a leaf, if what it stands over is at hand: 64 entries are an eighth of a leaf.
+// A patch with more entries than this becomes a leaf, at once if what it stands over is at hand, else before the next checkpoint: 64
+// entries are an eighth of a leaf. Over a map that is far larger than its memory a leaf gets one write between two checkpoints, and
+// its whole patch is written for it: patches without a bound would cost as much as the data.
 constexpr size_t patch_entries_max = 64;
 
 }  // namespace
@@ -226,7 +228,7 @@ void Maps::write_leaf(Root& head, u64 leaf, u64 number, u32 first, u32 count, Sl
   if (keeps) {
     patch->abandon_base();
   } else if (patch->blind) {
-    pending_of(patch->base.ref()).blind.emplace_back(patch);
+    pending_of(patch->base.ref()).blind.push_back({PagePtr(patch), head.id, leaf});
   }
   if (old.kind() == PageKind::patch && !keeps) let_go(old, parent, leaf);
   if (!*at) {
@@ -237,11 +239,12 @@ void Maps::write_leaf(Root& head, u64 leaf, u64 number, u32 first, u32 count, Sl
   settle_size(head, *at, leaf, number, parent);
 }
 
-/// A patch that names most of its leaf costs more than the leaf: it becomes one, where the leaf is in memory.
+/// A patch that names much of its leaf costs more than the leaf: it becomes one, where the leaf is in memory.
 void Maps::settle_size(Root& head, Link& at, u64 leaf, u64 number, Root* parent) {
   Patch& patch = as_patch(*at.held());
   if (patch.blind || patch.data.names.size() <= patch_entries_max) return;
   const Page* const base = patch.base ? resident(patch.base) : nullptr;
+  if (patch.base && base == nullptr) want_base(head, patch, leaf);
   if (patch.base && (base == nullptr || base->kind != PageKind::leaf)) return;
   auto* whole = new Leaf();
   const Link made(whole);
@@ -262,6 +265,30 @@ void Maps::settle_size(Root& head, Link& at, u64 leaf, u64 number, Root* parent)
   let_go(old, nullptr, std::nullopt);
   if (old_base && !planted(Plant::base_leak)) let_go(old_base, parent, leaf);
   if (!at) prune(head, leaf);
+}
+
+/// The base of a patch that grew too large is to be read before the checkpoint, as it would be for a debt.
+void Maps::want_base(Root& head, Patch& patch, u64 leaf) {
+  const PageRef base = patch.base.ref();
+  if (patch.widens || base.kind != PageKind::leaf || stalled_debts_.contains(base.name.raw)) return;
+  const u64 before = patch.bytes();
+  patch.widens = true;
+  grew(patch, before);
+  pending_of(base).wide.push_back({PagePtr(&patch), head.id, leaf});
+}
+
+/// The same, of one that was noted some time ago: whatever happened since, it must still be the head's own.
+void Maps::settle_size_of(const Over& over) {
+  Root* const head = find(over.head);
+  if (head == nullptr || over.leaf >= head->leaves()) return;
+  Link* at = &head->map;
+  for (int level = head->height - 1; level >= 0; --level) {
+    Page* const node = at->held();
+    if (node == nullptr || node->kind != PageKind::node) return;
+    at = &as_node(*node).links[over.leaf >> (8 * level) & 0xff];
+  }
+  if (at->held() != over.patch.get() || !in_place(*head, *at)) return;
+  settle_size(*head, *at, over.leaf, over.patch->birth, parent_at(*head, over.leaf));
 }
 
 // --- letting go -----------------------------------------------------------------------------------------------------
@@ -372,8 +399,8 @@ void Maps::settle(Page& page, const Pending& pending) {
     }
     if (old && !is_parents) pool_.space().free_block(old);
   }
-  for (const PagePtr& blind : pending.blind) {
-    Patch& patch = as_patch(*blind);
+  for (const Over& over : pending.blind) {
+    Patch& patch = as_patch(*over.patch);
     const Patch& under = as_patch(page);
     const u64 before = patch.bytes();
     for (u32 entry = 0, rank = 0; entry < leaf_blocks; ++entry) {
@@ -386,7 +413,9 @@ void Maps::settle(Page& page, const Pending& pending) {
     patch.blind = false;
     if (!patch.base) patch.drop_hiding();
     grew(patch, before);
+    settle_size_of(over);
   }
+  for (const Over& over : pending.wide) settle_size_of(over);
   if (pending.let_go) pool_.space().free_page(page.place);
   pool_.touch();
 }

@@ -126,6 +126,50 @@ TEST_F(DebtTest, ALeafThatIsLetGoMeanwhileKeepsItsPlaceUntilItIsRead) {
   expect_clean();
 }
 
+TEST_F(DebtTest, APatchThatGrowsOverALeafThatIsNotInMemoryBecomesALeaf) {
+  const auto block_of = [](u64 round, u64 i) { return (round * 8 + i) * 3 * block_size; };
+  const auto entries = [&] {
+    size_t most = 0;
+    Image(world.disk()).edit_pages([&](EditedPage& page) {
+      if (const auto* patch = std::get_if<PatchData>(&page.page)) most = std::max(most, patch->names.size());
+      return false;
+    });
+    return most;
+  };
+  EXPECT_TRUE(checkpoint());
+  for (u64 round = 1; round < 16; ++round) {
+    // Every other time the patch is in memory, and what it stands over is not; else neither is.
+    world.close();
+    ASSERT_TRUE(world.open());
+    if (round % 2 == 0) {
+      EXPECT_EQ(world.read("db", block_of(0, 0), block_size), pattern(100, block_size));
+    }
+    for (u64 i = 0; i < 8; ++i) world.write("db", block_of(round, i), pattern(100 + round * 8 + i, block_size));
+    // A device that does not read just then only puts it off.
+    const bool fails = round == 9 || round == 10;
+    fail_reads(fails);
+    EXPECT_TRUE(checkpoint());
+    fail_reads(false);
+    EXPECT_TRUE(checkpoint());
+    EXPECT_EQ(world.engine().live_blocks(), live);
+    EXPECT_EQ(world.engine().status().health, "ok");
+  }
+  world.close();
+  EXPECT_LE(entries(), 64u);
+  expect_clean();
+  ASSERT_TRUE(world.open());
+  for (u64 round = 0; round < 16; ++round) {
+    for (u64 i = 0; i < 8; ++i) {
+      EXPECT_EQ(world.read("db", block_of(round, i), block_size), pattern(100 + round * 8 + i, block_size));
+    }
+  }
+  world.remove("db");
+  EXPECT_TRUE(checkpoint());
+  EXPECT_EQ(world.engine().live_blocks(), 0u);
+  world.close();
+  expect_clean();
+}
+
 TEST_F(DebtTest, APatchOverOneThatCannotBeReadKeepsWhatIsBelow) {
   EXPECT_TRUE(checkpoint());  // the first patch is on the device now
   world.close();
