@@ -348,7 +348,7 @@ void stop_reading_everywhere(const SimDisk& disk, u64 writes, const std::string&
 
 TEST(OpenErrorTest, ADeviceThatStopsReadingAtAnyMomentOfAnOpeningCostsNothing) {
   // In a large pool chunks are large, and are read in pieces.
-  for (const auto& [size, length] : {std::pair{64 * MiB, 4 * KiB}, {64 * MiB, 64 * KiB}, {64 * MiB, 256 * KiB}, {4 * GiB, 4 * KiB}, {4 * GiB, 256 * KiB}}) {
+  for (const auto& [size, length] : {std::pair{64 * MiB, 4 * KiB}, {64 * MiB, 64 * KiB}, {1 * GiB, 256 * KiB}}) {
     const std::string bytes = pattern(1, length);
     // Flushed at the end, in the middle or never: segments are taken from their summaries, from their batches, or are read whole.
     for (const u64 flush_at : {u64{39}, u64{14}, u64{1000}}) {
@@ -655,7 +655,7 @@ TEST(CheckpointErrorTest, OneOfManyChunksMayFailAnywhere) {
     // Killed: opening it again replays all, and writes all of it in one checkpoint.
   }
   u64 refused = 0;
-  for (u64 seed = 1; seed <= 60; ++seed) {
+  for (u64 seed = 1; seed <= 30; ++seed) {
     SimDisk copy = disk;
     {
       SimFaults faults;
@@ -671,7 +671,7 @@ TEST(CheckpointErrorTest, OneOfManyChunksMayFailAnywhere) {
     ASSERT_TRUE(trial.opened) << trial.opened.error().message;
     EXPECT_EQ(trial.engine->status().volumes, 16'001u);
   }
-  EXPECT_GT(refused, 20u);
+  EXPECT_GT(refused, 10u);
   // A host that gives no chunk for it is told, and once it does nothing is lost.
   SimDisk copy = disk;
   {

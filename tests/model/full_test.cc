@@ -73,7 +73,7 @@ TEST(FullTest, WritersAndALoopOfSnapshotsAreNotRefusedWhileRoomCanComeBack) {
     fill(world, blocks);
     const auto to = world.handle("db");
     Load load{world.engine(), *to, blocks, 16};
-    const Status status = world.run(writers_and_snapshots(world.runtime(), load, 128, 12, 20 * millisecond_ns));
+    const Status status = world.run(writers_and_snapshots(world.runtime(), load, 128, 6, 20 * millisecond_ns));
     EXPECT_TRUE(status) << status.error().message << ", after " << load.writes;
   }
 }
