@@ -12,8 +12,6 @@ namespace {
 constexpr u64 blocks_a_piece = 64;
 constexpr u64 pieces_at_once = 16;
 
-constexpr u64 span_of(int level) { return u64{1} << (8 * (level + 1)); }
-
 }  // namespace
 
 /// Reads what waits, in the order of the device and several pieces at once.

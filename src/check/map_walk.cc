@@ -8,7 +8,6 @@ namespace brindle {
 
 namespace {
 
-constexpr u64 span_of(int level) { return u64{1} << (8 * (level + 1)); }
 constexpr size_t bases_max = 8;  // of a patch: one, and more only over pages that were once unreadable
 
 }  // namespace

@@ -58,4 +58,9 @@ std::vector<VerbModel> describe_tree(const CLI::App& app) {
   return verbs;
 }
 
+std::string value_word(const Completable& value) {
+  if (value.kind == "choice") return fmt::format("choice:{}", fmt::join(value.choices, ":"));
+  return value.kind.empty() ? "none" : value.kind;
+}
+
 }  // namespace brindle::cli

@@ -38,6 +38,9 @@ struct VerbModel {
 /// brindle itself, and then every verb and group; hidden verbs are left out.
 std::vector<VerbModel> describe_tree(const CLI::App& app);
 
+/// How a script writes down what is completed: its kind, "none", or "choice:" with the choices.
+std::string value_word(const Completable& value);
+
 std::string bash_script(const std::vector<VerbModel>& verbs);
 std::string zsh_script(const std::vector<VerbModel>& verbs);
 std::string fish_script(const std::vector<VerbModel>& verbs);

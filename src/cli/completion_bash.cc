@@ -9,23 +9,18 @@ namespace {
 
 std::string joined(const std::vector<std::string>& words) { return fmt::format("{}", fmt::join(words, " ")); }
 
-std::string value_word(const Completable& value) {
-  return value.kind == "choice" ? "choice:" + fmt::format("{}", fmt::join(value.choices, ":")) : value.kind;
-}
-
 /// The part that knows the tree: sets what follows a verb.
-std::string describe_function(const std::vector<VerbModel>& verbs) {
+std::string bash_tree(const std::vector<VerbModel>& verbs) {
   std::string out = "_brindle_describe() {\n  verbs='' options='' arguments=() rest='' values=''\n  case \"$1\" in\n";
   for (const auto& verb : verbs) {
     std::vector<std::string> options, values, arguments;
     std::string rest;
     for (const auto& option : verb.options) {
       options.push_back(option.name);
-      if (option.takes_value)
-        values.push_back(option.name + "=" + (value_word(option.value).empty() ? "none" : value_word(option.value)));
+      if (option.takes_value) values.push_back(option.name + "=" + value_word(option.value));
     }
     for (const auto& argument : verb.arguments) {
-      const std::string word = argument.value.kind.empty() ? "none" : value_word(argument.value);
+      const std::string word = value_word(argument.value);
       arguments.push_back(word);
       if (argument.repeated) rest = word;
     }
@@ -35,11 +30,11 @@ std::string describe_function(const std::vector<VerbModel>& verbs) {
   return out + "  esac\n}\n";
 }
 
-constexpr const char* head = R"(# bash completion for brindle; made by `brindle completion bash`.
+constexpr const char* bash_head = R"(# bash completion for brindle; made by `brindle completion bash`.
 # Load it:  source <(brindle completion bash)
 )";
 
-constexpr const char* body = R"(
+constexpr const char* bash_body = R"(
 # Sets value to what the option $1 takes: nothing for a flag.
 _brindle_value() {
   local pair
@@ -117,6 +112,6 @@ complete -F _brindle brindle
 
 }  // namespace
 
-std::string bash_script(const std::vector<VerbModel>& verbs) { return head + describe_function(verbs) + body; }
+std::string bash_script(const std::vector<VerbModel>& verbs) { return bash_head + bash_tree(verbs) + bash_body; }
 
 }  // namespace brindle::cli

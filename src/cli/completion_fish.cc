@@ -49,11 +49,11 @@ std::string argument_lines(const VerbModel& verb) {
   return out;
 }
 
-constexpr const char* head = R"(# fish completion for brindle; made by `brindle completion fish`.
+constexpr const char* fish_head = R"(# fish completion for brindle; made by `brindle completion fish`.
 # Load it:  brindle completion fish | source
 )";
 
-constexpr const char* functions = R"(
+constexpr const char* fish_functions = R"(
 # The words so far, without options and their values: verbs first, then arguments.
 function __brindle_words
     set -l skip 0
@@ -120,7 +120,7 @@ std::string fish_script(const std::vector<VerbModel>& verbs) {
     }
     lines += argument_lines(verb);
   }
-  return head + value_options + "\n" + functions + lines;
+  return fish_head + value_options + "\n" + fish_functions + lines;
 }
 
 }  // namespace brindle::cli

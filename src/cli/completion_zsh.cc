@@ -14,12 +14,7 @@ std::string quoted(const std::string& word, const std::string& description) {
   return "'" + text + "'";
 }
 
-std::string value_word(const Completable& value) {
-  if (value.kind == "choice") return fmt::format("choice:{}", fmt::join(value.choices, ":"));
-  return value.kind.empty() ? "none" : value.kind;
-}
-
-std::string describe_function(const std::vector<VerbModel>& verbs) {
+std::string zsh_tree(const std::vector<VerbModel>& verbs) {
   std::string out = "_brindle_describe() {\n  verbs=() options=() values=() arguments=() rest=''\n  case \"$1\" in\n";
   for (const auto& verb : verbs) {
     out += fmt::format("    '{}')\n", verb.path);
@@ -42,12 +37,12 @@ std::string describe_function(const std::vector<VerbModel>& verbs) {
   return out + "  esac\n}\n";
 }
 
-constexpr const char* head = R"(#compdef brindle
+constexpr const char* zsh_head = R"(#compdef brindle
 # zsh completion for brindle; made by `brindle completion zsh`.
 # Load it:  source <(brindle completion zsh)    or save it as _brindle in a folder of $fpath
 )";
 
-constexpr const char* body = R"(
+constexpr const char* zsh_body = R"(
 _brindle() {
   local cur="${words[CURRENT]}" word verb_path='' state='' wanted='' want='' rest='' i
   local -i count=0 end=0
@@ -114,6 +109,6 @@ fi
 
 }  // namespace
 
-std::string zsh_script(const std::vector<VerbModel>& verbs) { return head + describe_function(verbs) + body; }
+std::string zsh_script(const std::vector<VerbModel>& verbs) { return zsh_head + zsh_tree(verbs) + zsh_body; }
 
 }  // namespace brindle::cli

@@ -75,9 +75,9 @@ Server::~Server() {
 
 void Server::accept_all() {
   for (;;) {
-    std::array<pollfd, 3> wait{{{wake_fd_, POLLIN, 0}, {unix_fd_, POLLIN, 0}, {tcp_fd_, POLLIN, 0}}};
-    if (poll(wait.data(), wait.size(), -1) < 0 && errno != EINTR) return;
-    for (const pollfd& one : wait) {
+    std::array<pollfd, 3> waiting{{{wake_fd_, POLLIN, 0}, {unix_fd_, POLLIN, 0}, {tcp_fd_, POLLIN, 0}}};
+    if (poll(waiting.data(), waiting.size(), -1) < 0 && errno != EINTR) return;
+    for (const pollfd& one : waiting) {
       if ((one.revents & POLLIN) == 0 || one.fd == wake_fd_) continue;
       if (!make_room()) return;
       const int fd = accept4(one.fd, nullptr, nullptr, SOCK_CLOEXEC);

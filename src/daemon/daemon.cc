@@ -26,7 +26,7 @@ std::string with_host(const std::string& address) {
 
 /// Of what has nothing to say when it is closed.
 template <class Closes>
-Task<Status> close(Closes& what) {
+Task<Status> closed(Closes& what) {
   co_await what.close();
   co_return Status{};
 }
@@ -160,10 +160,10 @@ Status Daemon::stop() {
   Status status;
   if (control_) control_->refuse();
   if (api_) api_->close();
-  if (nbd_) static_cast<void>(call_blocking(home(), [this] { return close(*nbd_); }).ok());
+  if (nbd_) static_cast<void>(call_blocking(home(), [this] { return closed(*nbd_); }).ok());
   if (engine_) status = call_blocking(home(), [this] { return engine_->close(); });
   if (staged_) {
-    static_cast<void>(call_blocking(home(), [this] { return close(*staged_); }).ok());
+    static_cast<void>(call_blocking(home(), [this] { return closed(*staged_); }).ok());
     if (staged_->settled()) staging_file_->remove();
   }
   if (control_) control_->close();

@@ -63,6 +63,8 @@ struct PatchData {
 };
 
 using NodeData = std::array<PageRef, node_links>;
+/// Leaves below a node of that level; the nodes of level 0 name leaves.
+constexpr u64 span_of(int level) { return u64{1} << (8 * (level + 1)); }
 
 std::vector<std::byte> encode_leaf(u64 birth, const LeafData& leaf);
 std::vector<std::byte> encode_patch(u64 birth, const PatchData& patch);

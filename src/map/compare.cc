@@ -17,8 +17,6 @@ struct Tree {
 
 Tree tree_of(const Root& root) { return {root.map, root.height - 1}; }
 
-constexpr u64 span_of(int level) { return u64{1} << (8 * (level + 1)); }
-
 Task<Result<PagePtr>> page_of(Maps& maps, Link link) {
   Missing missing;
   while (true) {

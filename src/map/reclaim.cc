@@ -12,12 +12,6 @@
 
 namespace brindle {
 
-namespace {
-
-constexpr u64 span_of(int level) { return u64{1} << (8 * (level + 1)); }
-
-}  // namespace
-
 Task<bool> Maps::reclaim_step() {
   while (!work_.empty()) {
     const RootId id = work_.front();

@@ -7,15 +7,12 @@
 #include "base/crc32c.h"
 #include "runtime/remote.h"
 #include "volume/outpost_core.h"
+#include "volume/parts.h"
 
 namespace brindle {
 
 namespace {
 
-// As in read.cc: of so much all names are looked up at one instant.
-constexpr u64 part_bytes = 256 * KiB;
-constexpr u64 parts_at_once = 8;
-constexpr u64 part_blocks_max = part_bytes / block_size;
 constexpr u64 few_blocks = 4;  // most requests are small, and so are their frames
 
 bool whole_blocks(u64 offset, const std::byte* bytes, u64 length) {

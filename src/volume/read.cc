@@ -7,14 +7,12 @@
 
 #include "base/planted.h"
 #include "volume/core.h"
+#include "volume/parts.h"
 
 namespace brindle {
 
 namespace {
 
-constexpr u64 part_bytes = 256 * KiB;
-constexpr u64 parts_at_once = 8;
-constexpr u64 part_blocks_max = part_bytes / block_size + 1;
 constexpr u64 extent_blocks = 512;  // looked up at a time
 
 }  // namespace

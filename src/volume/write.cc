@@ -7,13 +7,12 @@
 
 #include "base/planted.h"
 #include "volume/core.h"
+#include "volume/parts.h"
 
 namespace brindle {
 
 namespace {
 
-constexpr u64 part_bytes = 256 * KiB;
-constexpr u64 parts_at_once = 8;
 // From so many whole leaves on, a hidden snapshot that dies takes them away; fewer are named one by one.
 constexpr u64 cut_leaves_min = 16;
 constexpr u64 zero_blocks_max = cut_leaves_min * leaf_blocks;

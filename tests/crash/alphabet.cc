@@ -341,7 +341,7 @@ bool kill(Workload& on) {
   return true;
 }
 
-constexpr Operation operations[] = {
+constexpr Operation every_operation[] = {
     {"write", "write a block where there was none", write_new},
     {"overwrite", "write over a block that a snapshot holds", overwrite},
     {"unaligned", "write parts of two blocks, the last of a leaf and the first of the next", write_unaligned},
@@ -372,12 +372,12 @@ constexpr Operation operations[] = {
 
 }  // namespace
 
-std::span<const Operation> alphabet() { return operations; }
+std::span<const Operation> alphabet() { return every_operation; }
 
 const Operation* find_operation(std::string_view name) {
-  const auto at = std::find_if(std::begin(operations), std::end(operations),
+  const auto at = std::find_if(std::begin(every_operation), std::end(every_operation),
                                [&](const Operation& operation) { return name == operation.name; });
-  return at == std::end(operations) ? nullptr : at;
+  return at == std::end(every_operation) ? nullptr : at;
 }
 
 }  // namespace brindle::crash

@@ -12,8 +12,6 @@ char under_way[512];
 
 namespace {
 
-constexpr u64 memory_max = 12 * MiB;
-
 bool chosen(u64 hash, u64 one_in) { return one_in != 0 && mix(hash, one_in) % one_in == 0; }
 
 }  // namespace

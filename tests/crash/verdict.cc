@@ -13,8 +13,6 @@ namespace brindle::crash {
 
 namespace {
 
-constexpr u64 memory_max = 12 * MiB;
-
 /// A pool on a copy of an image, with an engine that can be opened on it.
 class Opened {
  public:

@@ -14,6 +14,8 @@
 
 namespace brindle::crash {
 
+inline constexpr u64 memory_max = 12 * MiB;  // of every engine
+
 /// A moment that the pool passed through: all that it held, and how many blocks that takes.
 struct Moment {
   u64 content = 0;

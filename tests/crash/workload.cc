@@ -12,7 +12,6 @@ namespace brindle::crash {
 namespace {
 
 constexpr u64 pool_size = 20 * MiB;  // chunks of 512 KiB, and so many free ones that nothing presses
-constexpr u64 memory_max = 12 * MiB;
 
 }  // namespace
 

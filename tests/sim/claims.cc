@@ -115,7 +115,7 @@ bool Claims::go_on(Group& group, const Step& step) {
   return true;
 }
 
-bool Claims::claim(const State& now, Place place, const Command& command, bool ok, bool replaying) {
+bool Claims::claim(const State& now, RecordPlace place, const Command& command, bool ok, bool replaying) {
   if (const auto* discard = std::get_if<DiscardLeaves>(&command)) {
     return claim_zeroes(place, discard->head, discard->first_leaf * leaf_blocks, discard->count * leaf_blocks, ok, replaying);
   }
@@ -146,7 +146,7 @@ bool Claims::claim(const State& now, Place place, const Command& command, bool o
   });
 }
 
-bool Claims::claim(const State& now, Place place, const DataRecord& record, bool ok, bool replaying, std::vector<Block>& blocks) {
+bool Claims::claim(const State& now, RecordPlace place, const DataRecord& record, bool ok, bool replaying, std::vector<Block>& blocks) {
   if (record.zero) return claim_zeroes(place, record.head, record.first_block, record.count, ok, replaying);
   const auto at = groups_.find(record.head);
   if (at == groups_.end()) return false;
@@ -201,7 +201,7 @@ bool Claims::claim(const State& now, Place place, const DataRecord& record, bool
 }
 
 /// Zeroing goes from front to back, in pieces of any length.
-bool Claims::claim_zeroes(Place place, RootId head, u64 first, u64 count, bool ok, bool replaying) {
+bool Claims::claim_zeroes(RecordPlace place, RootId head, u64 first, u64 count, bool ok, bool replaying) {
   const auto at = groups_.find(head);
   if (at == groups_.end()) return false;
   Group& group = at->second;

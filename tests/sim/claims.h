@@ -30,7 +30,7 @@ struct Share {
   u64 zeroed = 0;       // whole blocks, from the first on
   bool done = false;    // a command took effect
   bool refused = false; // a part did not
-  Place last;           // the record that took effect last
+  RecordPlace last;           // the record that took effect last
 
   auto operator<=>(const Share&) const = default;
   bool none() const { return !done && parts == 0 && zeroed == 0; }
@@ -57,9 +57,9 @@ class Claims {
   void clear();
 
   // A record takes effect, or does not (`ok`). False: nobody can have asked for it.
-  bool claim(const State& now, Place place, const Command& command, bool ok, bool replaying);
+  bool claim(const State& now, RecordPlace place, const Command& command, bool ok, bool replaying);
   /// `blocks`: what it writes.
-  bool claim(const State& now, Place place, const DataRecord& record, bool ok, bool replaying, std::vector<model::Block>& blocks);
+  bool claim(const State& now, RecordPlace place, const DataRecord& record, bool ok, bool replaying, std::vector<model::Block>& blocks);
 
   /// Strikes out where the request's share is none of these. False: it is nowhere, and nothing was struck out.
   bool keep(Ticket ticket, const std::function<bool(const Share&)>& holds);
@@ -86,7 +86,7 @@ class Claims {
   static size_t index_in(const Group& group, const Request& request);
   bool go_on(Group& group, const Step& step);
   void make_distinct(Group& group);
-  bool claim_zeroes(Place place, RootId head, u64 first, u64 count, bool ok, bool replaying);
+  bool claim_zeroes(RecordPlace place, RootId head, u64 first, u64 count, bool ok, bool replaying);
   void forget(Ticket ticket);
 
   std::list<Request> requests_;

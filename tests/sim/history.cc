@@ -22,7 +22,6 @@ constexpr std::string_view op_names[] = {
     "fault: a stuck call", "fault: a bad block", "fault: a lost write", "fault: a misdirected write",
     "settle", "reopen", "kill", "power loss"};
 
-constexpr u64 part_bytes = 256 * KiB;  // what is atomic
 constexpr size_t entries_max = 22;
 constexpr u64 places_of_large = 40;  // of a volume of many leaves
 constexpr u64 blocks_max = 1400;  // of an ordinary volume: a little less than three leaves

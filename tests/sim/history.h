@@ -26,6 +26,7 @@ enum class Profile : u8 {
   damage,        // a device that fails silently, or for good
 };
 inline constexpr u64 profiles = 9;
+inline constexpr u64 part_bytes = 256 * KiB;  // what is atomic, and what longer requests are cut into
 std::string_view profile_name(Profile profile);
 
 enum class OpKind : u8 {

@@ -32,7 +32,7 @@ std::string Request::bytes_of(const Part& part) const {
   return op.kind == OpKind::write ? bytes.substr(part.offset - op.offset, part.length) : std::string(part.length, '\0');
 }
 
-std::vector<std::string> Request::saved_by(const Place& place) const {
+std::vector<std::string> Request::saved_by(const RecordPlace& place) const {
   const auto at = saved.find(place);
   return at == saved.end() ? std::vector<std::string>() : at->second;
 }

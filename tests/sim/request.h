@@ -14,7 +14,6 @@
 
 namespace brindle::sim {
 
-inline constexpr u64 part_bytes = 256 * KiB;  // what is atomic, and what longer requests are cut into
 
 struct Part {
   u64 offset = 0;
@@ -23,10 +22,10 @@ struct Part {
 std::vector<Part> cut(u64 offset, u64 length);
 
 /// A record: the batch it came in, and which of that batch it was.
-struct Place {
+struct RecordPlace {
   u64 number = 0;
   u64 at = 0;
-  auto operator<=>(const Place&) const = default;
+  auto operator<=>(const RecordPlace&) const = default;
 };
 
 struct Request {
@@ -41,14 +40,14 @@ struct Request {
   u64 names = 0;                 // how many changes of names there were when it began
   u64 acked = 0;                 // what a flush must cover
   bool doubtful = false;         // cut short by a crash or an error of the device: in the log, or not
-  std::map<Place, std::vector<std::string>> saved;  // by a rollback, if this record is its own
+  std::map<RecordPlace, std::vector<std::string>> saved;  // by a rollback, if this record is its own
 
   bool is_zeroing() const { return op.kind == OpKind::zero || op.kind == OpKind::discard; }
   bool is_command() const { return op.kind != OpKind::write && !is_zeroing(); }
   /// All of it takes effect, or none.
   bool is_atomic() const { return is_command() || (op.kind == OpKind::write && op.length <= part_bytes); }
   std::string bytes_of(const Part& part) const;
-  std::vector<std::string> saved_by(const Place& place) const;
+  std::vector<std::string> saved_by(const RecordPlace& place) const;
 };
 Request request_of(const State& now, const Op& op);
 

@@ -20,7 +20,7 @@ namespace brindle::attach {
 namespace {
 
 constexpr int attempts_max = 64;      // others may take the free device first
-constexpr unsigned step_us = 10'000;
+constexpr unsigned look_again_us = 10'000;
 
 /// This mark is the device's, not the file's: the kernel keeps it for whoever gets the device next, unless it is taken away.
 bool set_read_only(int fd, int on) { return ::ioctl(fd, BLKROSET, &on) == 0; }
@@ -50,7 +50,7 @@ Result<std::string> loop_attach(const std::string& file, bool read_only) {
     const std::string device = fmt::format("/dev/loop{}", number);
     Fd loop(::open(device.c_str(), (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC));
     if (!loop.ok() && errno == ENOENT) {
-      ::usleep(step_us);  // its node is being made
+      ::usleep(look_again_us);  // its node is being made
       continue;
     }
     if (!loop.ok()) return device_failed(device);
@@ -82,13 +82,13 @@ Status loop_detach(const std::string& device, int patience_ms, bool when_closed)
   const Fd fd(::open(device.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.ok()) return device_failed(device);
   set_read_only(fd.get(), 0);
-  for (int waited_us = 0;; waited_us += static_cast<int>(step_us)) {
+  for (int waited_us = 0;; waited_us += static_cast<int>(look_again_us)) {
     // With other openers, the kernel notes that it shall let go at the last close, and calls that success. Ours is the
     // last one that matters, so it is asked again until the file is gone.
     if (::ioctl(fd.get(), LOOP_CLR_FD, 0) != 0 && errno != ENXIO && errno != EBUSY) return device_failed(device);
     if (!is_attached(fd.get())) return {};
     if (waited_us / 1000 >= patience_ms) break;
-    ::usleep(step_us);
+    ::usleep(look_again_us);
   }
   loop_info64 info{};
   if (!when_closed && ::ioctl(fd.get(), LOOP_GET_STATUS64, &info) == 0) {

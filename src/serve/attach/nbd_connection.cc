@@ -30,7 +30,7 @@ constexpr u32 reply_length_max = 64 * 1024;        // names and descriptions; mo
 constexpr const char* allocation_context = "base:allocation";
 
 Error gone(const char* why) { return Error{Code::stopping, why}; }
-Error strange(const char* why) { return Error{Code::invalid, fmt::format("what answers is not a usable NBD server: {}", why)}; }
+Error no_server(const char* why) { return Error{Code::invalid, fmt::format("what answers is not a usable NBD server: {}", why)}; }
 
 /// What is sent as one option.
 class Message {
@@ -110,9 +110,9 @@ class Handshake {
   Status greet() {
     std::byte greeting[18];
     if (auto status = receive(greeting, sizeof greeting); !status) return status;
-    if (load_be<u64>(greeting) != magic_server || load_be<u64>(greeting + 8) != magic_option) return strange("no greeting");
+    if (load_be<u64>(greeting) != magic_server || load_be<u64>(greeting + 8) != magic_option) return no_server("no greeting");
     const u16 flags = load_be<u16>(greeting + 16);
-    if ((flags & fixed_newstyle) == 0) return strange("it does not speak fixed newstyle");
+    if ((flags & fixed_newstyle) == 0) return no_server("it does not speak fixed newstyle");
     const u32 mine = static_cast<u32>(fixed_newstyle | (flags & no_zeroes));
     return send(Message().number(mine).bytes());
   }
@@ -128,11 +128,11 @@ class Handshake {
   Result<OptionReply> receive_reply(u32 option) {
     std::byte header[20];
     if (auto status = receive(header, sizeof header); !status) return status.error();
-    if (load_be<u64>(header) != magic_option_reply || load_be<u32>(header + 8) != option) return strange("an option's answer");
+    if (load_be<u64>(header) != magic_option_reply || load_be<u32>(header + 8) != option) return no_server("an option's answer");
     OptionReply reply;
     reply.kind = load_be<u32>(header + 12);
     const u32 length = load_be<u32>(header + 16);
-    if (length > reply_length_max) return strange("an answer of absurd length");
+    if (length > reply_length_max) return no_server("an answer of absurd length");
     reply.data.resize(length);
     if (auto status = receive(reply.data.data(), length); !status) return status.error();
     if (reply.kind == reply_shutdown) return gone("the server is stopping");
@@ -155,7 +155,7 @@ class Handshake {
       auto reply = receive_reply(option_set_meta_context);
       if (!reply) return reply.error();
       if (reply->kind != reply_meta_context) return reply->kind == reply_ack ? id : u32{0};
-      if (reply->data.size() < 4) return strange("a meta context without a number");
+      if (reply->data.size() < 4) return no_server("a meta context without a number");
       id = load_be<u32>(reply->data.data());
     }
   }
@@ -168,7 +168,7 @@ class Handshake {
     for (;;) {
       auto reply = receive_reply(option_go);
       if (!reply) return reply.error();
-      if (reply->kind == reply_ack) return described ? Status{} : Status{strange("an export without a size")};
+      if (reply->kind == reply_ack) return described ? Status{} : Status{no_server("an export without a size")};
       if (reply->kind == reply_unknown) return Error{Code::not_found, fmt::format("no export {}", export_name)};
       if (reply->is_error()) {
         const std::string why(reinterpret_cast<const char*>(reply->data.data()), reply->data.size());

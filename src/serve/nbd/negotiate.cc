@@ -8,7 +8,7 @@ namespace brindle::nbd {
 
 namespace {
 
-constexpr u64 skip_max = 1 * MiB;            // of an option that is too long; for more it is not worth to listen
+constexpr u64 option_skip_max = 1 * MiB;            // of an option that is too long; for more it is not worth to listen
 constexpr size_t message_flush_bytes = 64 * KiB;
 
 OptionReply reply_type(Code code) {
@@ -49,7 +49,7 @@ Task<Connection::Next> Connection::send_message(Next next) {
 }
 
 Task<bool> Connection::skip_option(u64 bytes) {
-  if (bytes > skip_max) co_return false;
+  if (bytes > option_skip_max) co_return false;
   std::vector<std::byte> scratch(option_data_max);
   while (bytes > 0) {
     const MutBytes part = MutBytes(scratch).first(std::min<u64>(bytes, scratch.size()));

@@ -16,7 +16,7 @@ namespace brindle::nbd {
 
 namespace {
 
-constexpr u64 skip_max = 64 * MiB;  // of payload that nobody wants; a client that sends more makes no sense
+constexpr u64 payload_skip_max = 64 * MiB;  // of payload that nobody wants; a client that sends more makes no sense
 constexpr u64 block_status_bytes = 16 * KiB;
 
 u64 memory_for(const Request& request) {
@@ -87,7 +87,7 @@ Task<bool> Connection::take_requests(Bytes bytes) {
     WireError refused = check_request(*request, structured_, has_context_);
     const bool writes = request->is(Command::write);
     if (writes && read_only_ && refused == WireError::none) refused = WireError::perm;
-    if (writes && refused != WireError::none && request->length > skip_max) co_return false;
+    if (writes && refused != WireError::none && request->length > payload_skip_max) co_return false;
     Charge charge;
     const u64 memory = refused == WireError::none ? memory_for(*request) : 0;
     if (!try_admit(memory, charge)) {
