@@ -287,7 +287,7 @@ void Maps::settle_size_of(const Over& over) {
     if (node == nullptr || node->kind != PageKind::node) return;
     at = &as_node(*node).links[over.leaf >> (8 * level) & 0xff];
   }
-  if (at->held() != over.patch.get() || !in_place(*head, *at)) return;
+  if (at->held() != over.patch.get() || (!in_place(*head, *at) && !planted(Plant::wide_shared))) return;
   settle_size(*head, *at, over.leaf, over.patch->birth, parent_at(*head, over.leaf));
 }
 
