@@ -36,24 +36,30 @@ void PageCache::add(PagePtr page) {
   if (!fresh) return;
   bytes_ += cost(*page);
   page->used = true;
-  clock_.insert(hand_, name);
+  if (free_places_.empty()) {
+    clock_.push_back(page.get());
+  } else {
+    clock_[free_places_.back()] = page.get();
+    free_places_.pop_back();
+  }
   evict();
 }
 
 void PageCache::evict() {
   // The first round may only clear the marks, and pages in use stay: where little can be had, do not look at all of it.
   for (u64 steps = std::min<u64>(evict_steps_max, 2 * clock_.size()); bytes_ > bytes_max_ && steps > 0; --steps) {
-    if (hand_ == clock_.end()) hand_ = clock_.begin();
-    const auto at = pages_.find(*hand_);
-    Page& page = *at->second;
-    if (page.used || page.references > 1) {
-      page.used = false;
-      ++hand_;
+    if (hand_ == clock_.size()) hand_ = 0;
+    const size_t here = hand_++;
+    Page* const page = clock_[here];
+    if (page == nullptr) continue;
+    if (page->used || page->references > 1) {
+      page->used = false;
       continue;
     }
-    bytes_ -= cost(page);
-    hand_ = clock_.erase(hand_);
-    pages_.erase(at);
+    bytes_ -= cost(*page);
+    clock_[here] = nullptr;
+    free_places_.push_back(here);
+    pages_.erase(page->place.name.raw);
   }
 }
 

@@ -6,8 +6,10 @@
 #pragma once
 
 #include <functional>
-#include <list>
 #include <unordered_map>
+#include <vector>
+
+#include <boost/unordered/unordered_flat_map.hpp>
 
 #include "map/page.h"
 #include "pool/pool.h"
@@ -53,15 +55,16 @@ class PageCache {
 
   static u64 cost(const Page& page) { return page.bytes() + entry_bytes; }
   // What the table, the clock and the allocator take beside the page itself.
-  static constexpr u64 entry_bytes = 112;
+  static constexpr u64 entry_bytes = 64;
 
   Pool& pool_;
   u64 bytes_max_;
   Loaded loaded_;
-  std::unordered_map<u64, PagePtr> pages_;
+  boost::unordered_flat_map<u64, PagePtr> pages_;  // each block that is read looks into it, several times
   std::unordered_map<u64, std::shared_ptr<Loading>> loading_;
-  std::list<u64> clock_;
-  std::list<u64>::iterator hand_ = clock_.end();
+  std::vector<Page*> clock_;  // the same pages; none where one was evicted
+  std::vector<size_t> free_places_;  // of the clock
+  size_t hand_ = 0;
   u64 bytes_ = 0;
   u64 hits_ = 0, misses_ = 0;
 };

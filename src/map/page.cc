@@ -30,7 +30,8 @@ void destroy(Page* page) {
 }
 
 u64 Leaf::bytes() const {
-  return sizeof(Leaf) + (data_ ? sizeof(LeafData) : runs_.capacity() * sizeof(Run) + crcs_.capacity() * sizeof(u32));
+  if (data_) return sizeof(Leaf) + sizeof(LeafData);
+  return sizeof(Leaf) + (leaf_blocks + runs_ * words_a_run) * sizeof(u32);
 }
 
 Leaf::Leaf(const LeafData& data) : Page(PageKind::leaf) {
@@ -45,7 +46,7 @@ void Leaf::fold() {
 /// False: it has too many runs.
 bool Leaf::fold(const LeafData& data) {
   std::array<Run, runs_max> runs;
-  size_t made = 0;
+  u32 made = 0;
   for (u32 entry = 0; entry < leaf_blocks; ++entry) {
     const SlotName name = data.names[entry];
     if (!name) continue;
@@ -56,8 +57,15 @@ bool Leaf::fold(const LeafData& data) {
     if (made == runs_max) return false;
     runs[made++] = {entry, 1, name};
   }
-  runs_.assign(runs.begin(), runs.begin() + static_cast<std::ptrdiff_t>(made));
-  crcs_.assign(data.crcs.begin(), data.crcs.end());
+  runs_ = made;
+  folded_ = std::make_unique_for_overwrite<u32[]>(leaf_blocks + made * words_a_run);
+  u32* to = std::copy(data.crcs.begin(), data.crcs.end(), folded_.get());
+  for (u32 number = 0; number < made; ++number) {
+    const Run& run = runs[number];
+    *to++ = run.first << 16 | run.count;
+    *to++ = static_cast<u32>(run.name.raw >> 32);
+    *to++ = static_cast<u32>(run.name.raw);
+  }
   return true;
 }
 
@@ -67,15 +75,22 @@ void Leaf::copy_to(LeafData& to) const {
     return;
   }
   to.names = {};
-  for (const Run& run : runs_) {
-    for (u32 i = 0; i < run.count; ++i) to.names[run.first + i] = run.name.plus(i);
+  for (u32 number = 0; number < runs_; ++number) {
+    const Run from = run(number);
+    for (u32 i = 0; i < from.count; ++i) to.names[from.first + i] = from.name.plus(i);
   }
-  std::copy(crcs_.begin(), crcs_.end(), to.crcs.begin());
+  std::copy_n(folded_.get(), leaf_blocks, to.crcs.begin());
+}
+
+Leaf::Run Leaf::run(u32 number) const {
+  const u32* const words = &folded_[leaf_blocks + number * words_a_run];
+  return {words[0] >> 16, words[0] & 0xffff, SlotName{u64{words[1]} << 32 | words[2]}};
 }
 
 SlotName Leaf::folded_name(u32 entry) const {
-  for (const Run& run : runs_) {
-    if (entry - run.first < run.count) return run.name.plus(entry - run.first);
+  for (u32 number = 0; number < runs_; ++number) {
+    const Run in = run(number);
+    if (entry - in.first < in.count) return in.name.plus(entry - in.first);
   }
   return {};
 }

@@ -116,7 +116,7 @@ class Leaf final : public Page {
   u32 count = 0;  // of blocks that it names
 
   SlotName name(u32 entry) const { return data_ ? data_->names[entry] : folded_name(entry); }
-  u32 crc(u32 entry) const { return data_ ? data_->crcs[entry] : crcs_[entry]; }
+  u32 crc(u32 entry) const { return data_ ? data_->crcs[entry] : folded_[entry]; }
   /// To be changed or written; of one that was never folded.
   LeafData& data() {
     CHECK(data_ != nullptr);
@@ -133,13 +133,16 @@ class Leaf final : public Page {
     u32 count = 0;
     SlotName name;  // of the first
   };
-  static constexpr size_t runs_max = 16;
+  static constexpr u32 runs_max = 16;
+  static constexpr u32 words_a_run = 3;
   bool fold(const LeafData& data);
   SlotName folded_name(u32 entry) const;
+  Run run(u32 number) const;
 
-  std::unique_ptr<LeafData> data_;  // or, folded:
-  std::vector<Run> runs_;           // by entry; what is in none is a hole
-  std::vector<u32> crcs_;           // of each entry
+  // Either `data_`, or folded: the checksums of all entries, then three words for each run, by entry; what is in none is a hole.
+  u32 runs_ = 0;
+  std::unique_ptr<u32[]> folded_;
+  std::unique_ptr<LeafData> data_;
 };
 
 /// A few entries over a page: nothing (a leaf with few blocks), a leaf, or, while `blind`, a patch that was not in memory
