@@ -1,7 +1,6 @@
 // crash.cc: every short workload, every crash in it, every disk that such a crash may leave.
 //
 // Workloads are shared out to processes, so that an engine that ends its process (CHECK) costs that workload alone.
-#include <malloc.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,6 +17,7 @@
 #include <fmt/format.h>
 
 #include "crash/explorer.h"
+#include "model/memory.h"
 #ifdef BRINDLE_PLANTED
 #include "base/planted.h"
 #endif
@@ -169,10 +169,7 @@ void work(const Arguments& arguments, const Start& start, Seen& seen, Tally& tal
 
 int main(int argc, char** argv) {
   const Arguments arguments = parse(argc, argv);
-  // Memory that a state took is kept for the next: giving it back to the system and asking again took a third of the time.
-  mallopt(M_MMAP_THRESHOLD, 64 * 1024 * 1024);
-  mallopt(M_TRIM_THRESHOLD, 512 * 1024 * 1024);
-  mallopt(M_TOP_PAD, 16 * 1024 * 1024);
+  model::keep_memory();
   const auto began = std::chrono::steady_clock::now();
   void* const shared = mmap(nullptr, sizeof(Tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   CHECK(shared != MAP_FAILED);

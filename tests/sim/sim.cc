@@ -14,6 +14,7 @@
 #ifdef BRINDLE_PLANTED
 #include "base/planted.h"
 #endif
+#include "model/memory.h"
 #include "sim/child.h"
 #include "sim/shrink.h"
 
@@ -215,6 +216,7 @@ void play_many() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  model::keep_memory();
   std::string wrong = parse(argc, argv, options);
   if (wrong.empty()) wrong = plant_it(options.plant);
   if (!wrong.empty()) {
