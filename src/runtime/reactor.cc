@@ -21,6 +21,11 @@ namespace {
 // that coroutines that wake each other without end cannot keep completions away.
 constexpr int rounds_a_turn = 16;
 
+// Each submission wakes the device, which costs more than the request where the machine is a virtual one; but a device that waits for
+// many requests is a device that idles. With 32 random reads of 4 KiB under way the engine alone made 75,000 a second where each
+// went by itself, 102,000 by two, 110,000 by four, 108,000 by eight, and 87,000 where all of a round went together.
+constexpr unsigned prompt_together = 4;
+
 // What is resumed between two looks at what other cores have sent.
 constexpr size_t resumed_a_look = 4;
 
@@ -178,13 +183,18 @@ bool Reactor::try_begin(Operation& operation) {
 void Reactor::begin(Operation& operation) {
   if (parked_.empty()) {
     if (try_begin(operation)) {
-      if (operation.prompt) io_uring_submit(&ring_);
+      if (operation.prompt && ++prompt_ == prompt_together) submit_prompt();
       return;
     }
     io_uring_submit(&ring_);  // what it cannot take now (its completions are to be reaped first) it takes in a later turn
     if (try_begin(operation)) return;
   }
   parked_.push_back(&operation);
+}
+
+void Reactor::submit_prompt() {
+  prompt_ = 0;
+  io_uring_submit(&ring_);
 }
 
 void Reactor::unpark() {
@@ -234,6 +244,7 @@ bool Reactor::run_ready() {
     ready_.pop_front();
     next.resume();
   }
+  if (prompt_ > 0) submit_prompt();
   return count > 0;
 }
 

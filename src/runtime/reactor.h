@@ -66,7 +66,7 @@ class Reactor final : public Runtime {
     void (*fill)(Operation&, io_uring_sqe*) = nullptr;
     int result = 0;
     bool slow = false;    // runs on a kernel thread
-    bool prompt = false;  // goes to the kernel at once, not with the others at the end of the turn
+    bool prompt = false;  // goes to the kernel with few others, at the end of the round at the latest; not at the end of the turn
   };
   template <class Prepare>
   struct Awaiter : Operation {
@@ -157,6 +157,7 @@ class Reactor final : public Runtime {
   Status start();
   void begin(Operation& operation);
   bool try_begin(Operation& operation);
+  void submit_prompt();
   void unpark();
   void submit();
   bool reap();
@@ -181,6 +182,7 @@ class Reactor final : public Runtime {
   std::vector<std::coroutine_handle<>> late_;
   std::vector<std::coroutine_handle<>> late_now_;
   std::deque<Operation*> parked_;
+  unsigned prompt_ = 0;  // requests that wait for a few more
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
   u64 sequence_ = 0;
   u64 poll_ns_;
