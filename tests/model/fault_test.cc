@@ -65,6 +65,15 @@ class DebtTest : public testing::Test {
     ASSERT_TRUE(report);
     for (const CheckDamage& damage : report->damage) ADD_FAILURE() << damage.kind << ": " << damage.note;
   }
+  /// Entries of the largest patch on the disk, which no engine has open.
+  size_t largest_patch() {
+    size_t most = 0;
+    Image(world.disk()).edit_pages([&](EditedPage& page) {
+      if (const auto* patch = std::get_if<PatchData>(&page.page)) most = std::max(most, patch->names.size());
+      return false;
+    });
+    return most;
+  }
   void rest(u64 ns) {
     world.runtime().run([](SimRuntime& runtime, u64 for_ns) -> Task<void> { co_await runtime.sleep(for_ns); }(world.runtime(), ns));
   }
@@ -128,14 +137,6 @@ TEST_F(DebtTest, ALeafThatIsLetGoMeanwhileKeepsItsPlaceUntilItIsRead) {
 
 TEST_F(DebtTest, APatchThatGrowsOverALeafThatIsNotInMemoryBecomesALeaf) {
   const auto block_of = [](u64 round, u64 i) { return (round * 8 + i) * 3 * block_size; };
-  const auto entries = [&] {
-    size_t most = 0;
-    Image(world.disk()).edit_pages([&](EditedPage& page) {
-      if (const auto* patch = std::get_if<PatchData>(&page.page)) most = std::max(most, patch->names.size());
-      return false;
-    });
-    return most;
-  };
   EXPECT_TRUE(checkpoint());
   for (u64 round = 1; round < 16; ++round) {
     // Every other time the patch is in memory, and what it stands over is not; else neither is.
@@ -155,7 +156,7 @@ TEST_F(DebtTest, APatchThatGrowsOverALeafThatIsNotInMemoryBecomesALeaf) {
     EXPECT_EQ(world.engine().status().health, "ok");
   }
   world.close();
-  EXPECT_LE(entries(), 64u);
+  EXPECT_LE(largest_patch(), 64u);
   expect_clean();
   ASSERT_TRUE(world.open());
   for (u64 round = 0; round < 16; ++round) {
@@ -167,6 +168,34 @@ TEST_F(DebtTest, APatchThatGrowsOverALeafThatIsNotInMemoryBecomesALeaf) {
   EXPECT_TRUE(checkpoint());
   EXPECT_EQ(world.engine().live_blocks(), 0u);
   world.close();
+  expect_clean();
+}
+
+TEST_F(DebtTest, APatchThatOnlyWantsToBecomeALeafStaysOneWhereThatCannotBeRead) {
+  for (u64 i = 8; i < 80; ++i) world.write("db", i * 3 * block_size, pattern(100 + i, block_size));
+  fail_reads(true);
+  EXPECT_TRUE(checkpoint());
+  fail_reads(false);
+  EXPECT_TRUE(checkpoint());  // what it hides is settled, and it is on the device as it is
+  EXPECT_EQ(world.engine().live_blocks(), live);
+  world.close();
+  EXPECT_EQ(largest_patch(), 80u);
+  ASSERT_TRUE(world.open());
+  EXPECT_EQ(world.read("db", 0, block_size), pattern(100, block_size));  // now it is in memory, and its leaf is not
+  world.write("db", 0, pattern(300, block_size));
+  fail_reads(true);
+  const u64 began_ns = world.runtime().now_ns();
+  EXPECT_TRUE(checkpoint());
+  EXPECT_LT(world.runtime().now_ns() - began_ns, 2 * second_ns);
+  EXPECT_EQ(world.engine().status().health, "ok") << "nothing is owed";
+  fail_reads(false);
+  world.write("db", 0, pattern(301, block_size));
+  EXPECT_TRUE(checkpoint());
+  EXPECT_EQ(world.engine().live_blocks(), live);
+  EXPECT_EQ(world.read("db", 0, block_size), pattern(301, block_size));
+  EXPECT_EQ(world.read("db", 79 * 3 * block_size, block_size), pattern(179, block_size));
+  world.close();
+  EXPECT_LE(largest_patch(), 64u);
   expect_clean();
 }
 
