@@ -31,6 +31,7 @@ struct CheckReport {
   u64 blocks = 0;    // of data that some map names
   u64 batches = 0;   // of the log behind the checkpoint
   u64 bytes = 0;     // that were read
+  bool staged = false;  // not closed in order, and the end of the log may stand in staging memory, which nobody looked at
 
   bool clean() const { return damage.empty(); }
 };

@@ -341,6 +341,7 @@ Task<void> Verifier::walk_maps() {
   Holders holders(family_);
   if (walk.any_bad()) co_await tell_damage(walk, holders);
   report_.last_batch = superblock_.checkpoint_number - 1;
+  report_.staged = (superblock_.features.incompatible & feature_staged) != 0;
   if (options_.log && !disk_.stopped()) {
     const bool names_known = whole(TableId::roots) && whole(TableId::entries);
     LogCheck log(disk_, superblock_, *segments_, findings_, holders, names_known, options_.read_data);

@@ -30,7 +30,7 @@ Json check_files(const Context& context, const std::vector<std::string>& paths) 
                       {"kind", found.kind},
                       {"note", found.note}});
   }
-  return {{"done", report->bytes}, {"damage", damage}};
+  return {{"done", report->bytes}, {"damage", damage}, {"staged", report->staged}};
 }
 
 }  // namespace

@@ -42,7 +42,13 @@ std::string damage_lines(const Json& damage) {
 void give_verdict(Context& context, const Json& job) {
   const Json damage = job.value("damage", Json::array());
   const u64 read = job.value("done", u64{0});
-  context.document({{"read", read}, {"damage", damage}});
+  Json verdict = {{"read", read}, {"damage", damage}};
+  if (job.contains("staged")) verdict["staged"] = job["staged"];
+  context.document(verdict);
+  if (job.value("staged", false)) {
+    context.say("acknowledged writes may stand in staging memory still, which was not looked at: start brindled with the same --staging, "
+                "and check then");
+  }
   if (damage.empty()) {
     context.say(fmt::format("nothing is wrong, {} read", format_size(read)));
     return;

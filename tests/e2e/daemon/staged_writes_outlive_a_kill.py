@@ -1,8 +1,11 @@
 """Writes acknowledged from staging memory are there after a kill, whether the next daemon stages or not; the memory is given back in
 the end; where it was lost the daemon says so; and a folder that a power loss would not empty is refused."""
 
+import json
 import os
 import shutil
+import subprocess
+import time
 
 from daemon import Daemon, check, equal, fails, folder
 from nbd import FLUSH, WRITE, Client
@@ -17,6 +20,18 @@ if not os.path.isdir(SHM) or not os.access(SHM, os.W_OK):
 
 def content(block, round_number):
     return (block.to_bytes(8, "little") + round_number.to_bytes(8, "little")) * (BLOCK // 16)
+
+
+def offline_check(state):
+    """A pool stays busy for a moment after its daemon was killed."""
+    command = [os.environ.get("BRINDLE", "build/brindle"), "--json", "check", "--offline", os.path.join(state, "pool")]
+    until = time.monotonic() + 20
+    while True:
+        done = subprocess.run(command, capture_output=True, timeout=60)
+        if done.returncode == 0:
+            return json.loads(done.stdout)
+        check(time.monotonic() < until, f"check --offline: {done.stderr}")
+        time.sleep(0.1)
 
 
 with folder() as state:
@@ -40,6 +55,7 @@ with folder() as state:
                 equal(len(os.listdir(staging)), 1 if ack == "staged" else 0, f"files after a start with --ack {ack}")
                 daemon.kill()
                 client.close()
+            equal(offline_check(state)["staged"], ack == "staged", f"what check --offline says of staging memory after --ack {ack}")
         check(any(one["unstaged_bytes"] > 0 for one in said), f"no daemon found anything in staging memory: {said}")
 
         # In order: nothing is left behind.
@@ -50,6 +66,7 @@ with folder() as state:
             equal(client.reply()[1], 0, "a flush's error")
             client.close()
             daemon.stop()
+        equal(offline_check(state), {"read": offline_check(state)["read"], "damage": [], "staged": False}, "check --offline after a stop")
         equal(os.listdir(staging), [], "files after a stop")
         with Daemon(state, *options) as daemon:
             check("staging memory" not in daemon.text(), "a pool that was closed in order is said to have lost something")
