@@ -62,11 +62,12 @@ Staging::Staging(MutBytes memory, const StagingOwner& owner) : memory_(memory) {
   ring_ = memory.data() + front;
   blocks_ = (memory.size() - front) / block_size;
   if (belongs_to(memory, owner)) return;
-  // The header is taken back first: a process that is killed in between leaves nothing that would be believed.
+  // The header is taken back first: a process that is killed in between leaves nothing that would be believed. What a process has done by
+  // then is there for the next one, whichever core that runs on; only the compiler must keep the order.
   std::memset(memory.data(), 0, block_size);
-  std::atomic_thread_fence(std::memory_order_release);
+  std::atomic_signal_fence(std::memory_order_release);
   clear();
-  std::atomic_thread_fence(std::memory_order_release);
+  std::atomic_signal_fence(std::memory_order_release);
   Header header{.magic = staging_magic, .bytes = memory.size(), .owner = owner, .reserved = 0, .crc = 0};
   header.crc = crc_before(header, header.crc);
   std::memcpy(memory.data(), &header, sizeof header);
