@@ -244,8 +244,8 @@ void Maps::settle_size(Root& head, Link& at, u64 leaf, u64 number, Root* parent)
   Patch& patch = as_patch(*at.held());
   if (patch.blind || patch.data.names.size() <= patch_entries_max) return;
   const Page* const base = patch.base ? resident(patch.base) : nullptr;
-  if (patch.base && base == nullptr) want_base(head, patch, leaf);
-  if (patch.base && (base == nullptr || base->kind != PageKind::leaf)) return;
+  if (patch.base && base == nullptr) return want_base(head, patch, leaf);
+  if (base != nullptr && base->kind != PageKind::leaf) return;
   auto* whole = new Leaf();
   const Link made(whole);
   whole->birth = number;

@@ -30,7 +30,7 @@ struct Share {
   u64 zeroed = 0;       // whole blocks, from the first on
   bool done = false;    // a command took effect
   bool refused = false; // a part did not
-  RecordPlace last;           // the record that took effect last
+  RecordPlace last;     // the record that took effect last
 
   auto operator<=>(const Share&) const = default;
   bool none() const { return !done && parts == 0 && zeroed == 0; }
