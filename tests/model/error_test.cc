@@ -348,7 +348,7 @@ void stop_reading_everywhere(const SimDisk& disk, u64 writes, const std::string&
 
 TEST(OpenErrorTest, ADeviceThatStopsReadingAtAnyMomentOfAnOpeningCostsNothing) {
   // In a large pool chunks are large, and are read in pieces.
-  for (const auto& [size, length] : {std::pair{64 * MiB, 4 * KiB}, {64 * MiB, 64 * KiB}, {1 * GiB, 256 * KiB}}) {
+  for (const auto& [size, length] : {std::pair{64 * MiB, 4 * KiB}, {64 * MiB, 64 * KiB}, {64 * MiB, 256 * KiB}, {1 * GiB, 4 * KiB}, {1 * GiB, 256 * KiB}}) {
     const std::string bytes = pattern(1, length);
     // Flushed at the end, in the middle or never: segments are taken from their summaries, from their batches, or are read whole.
     for (const u64 flush_at : {u64{39}, u64{14}, u64{1000}}) {
