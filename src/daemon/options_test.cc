@@ -1,7 +1,10 @@
 #include "daemon/options.h"
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <fstream>
+#include <string>
 
 #include <gtest/gtest.h>
 
@@ -14,10 +17,11 @@ Parsed parse(std::vector<const char*> words) {
   return parse_options(static_cast<int>(words.size()), words.data());
 }
 
-/// A configuration file for as long as it lives.
+/// A configuration file for as long as it lives, of its own: tests are processes that run beside each other.
 class Config {
  public:
-  explicit Config(const std::string& text) : path_(testing::TempDir() + "brindle-options-test.toml") {
+  explicit Config(const std::string& text)
+      : path_(testing::TempDir() + "brindle-options-test-" + std::to_string(::getpid()) + ".toml") {
     std::ofstream(path_) << text;
   }
   ~Config() { std::remove(path_.c_str()); }
