@@ -14,8 +14,9 @@ namespace {
 
 // Buffers of 4 KiB, 8 KiB, … 1 MiB are kept for the next that asks: compaction takes one of nearly that for each segment, and
 // new pages for it cost more than its copies. Larger ones are rare.
-constexpr size_t classes = 9;
-constexpr u64 kept_bytes_max = 2 * MiB;  // of each size, in each thread
+constexpr size_t classes_max = 14;  // what `keep_aligned` can ask for: 32 MiB
+size_t classes = 9;
+u64 kept_bytes_max = 2 * MiB;  // of each size, in each thread
 
 size_t class_of(u64 size) { return static_cast<size_t>(std::countr_zero(std::bit_ceil(size / block_size))); }
 u64 class_size(size_t number) { return block_size << number; }
@@ -30,10 +31,10 @@ std::byte* map(u64 size) {
 thread_local bool closed = false;
 
 struct Kept {
-  std::array<std::vector<std::byte*>, classes> buffers;
+  std::array<std::vector<std::byte*>, classes_max> buffers;
   ~Kept() {
     closed = true;
-    for (size_t number = 0; number < classes; ++number) {
+    for (size_t number = 0; number < classes_max; ++number) {
       for (std::byte* bytes : buffers[number]) munmap(bytes, class_size(number));
     }
   }
@@ -65,6 +66,11 @@ void detail::give_aligned(std::byte* bytes, u64 size) {
     return;
   }
   kept.buffers[number].push_back(bytes);
+}
+
+void keep_aligned(u64 bytes_max) {
+  classes = classes_max;
+  kept_bytes_max = bytes_max;
 }
 
 void AlignedBuffer::clear() {

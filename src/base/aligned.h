@@ -15,6 +15,9 @@ std::byte* take_aligned(u64 size);
 void give_aligned(std::byte* bytes, u64 size);
 }  // namespace detail
 
+/// For programs that open one pool after the other, before the first buffer: large ones are kept as well, and so much of each size.
+void keep_aligned(u64 bytes_max);
+
 /// A buffer whose address and size are multiples of `block_size`. The content is not initialised.
 class AlignedBuffer {
  public:
