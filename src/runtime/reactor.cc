@@ -265,6 +265,19 @@ void Reactor::run_timers() {
   }
 }
 
+/// Was anything found?
+bool Reactor::run_looks(bool again) {
+  if (looking_.empty()) return false;
+  found_ = false;
+  looking_now_.swap(looking_);
+  for (Look* const look : looking_now_) {
+    look->again = again;
+    look->handle.resume();
+  }
+  looking_now_.clear();
+  return found_;
+}
+
 bool Reactor::run_messages() {
   if (inbox_.load(std::memory_order_relaxed) == nullptr) return false;
   Message* newest = inbox_.exchange(nullptr);
@@ -285,6 +298,7 @@ bool Reactor::run_messages() {
 
 void Reactor::turn(bool& worked) {
   run_timers();
+  worked = run_looks(true);
   // Other cores wait for what they asked, so each round takes in what came from them, and lets go of what is for them.
   for (int round = 0; round < rounds_a_turn; ++round) {
     const bool asked = run_messages();
@@ -358,6 +372,10 @@ void Reactor::run() {
       continue;
     }
     if (stopping_.load(std::memory_order_relaxed)) continue;
+    if (!looking_.empty()) {
+      run_looks(false);
+      continue;
+    }
     const bool polled = slow_ == 0;
     sleep_in_kernel();
     const bool event = reap() || inbox_.load(std::memory_order_relaxed) != nullptr;

@@ -1,8 +1,9 @@
 // reactor.h: one thread's event loop on io_uring: what the engine, the sockets and the pool's file run on.
 //
-// A turn: messages from other threads and what is ready, in rounds until there is nothing, each followed by the messages that it made;
-// then what asked for the end of the turn (replies go out here, before any new I/O is submitted), then one submission of all kernel
-// requests, then their completions. Only reads of a device do not wait for the end of the turn.
+// A turn: those who look for something themselves; then messages from other threads and what is ready, in rounds until there is
+// nothing, each followed by the messages that it made; then what asked for the end of the turn (replies go out here, before any new I/O
+// is submitted), then one submission of all kernel requests, then their completions. Only reads of a device do not wait for the end of
+// the turn.
 //
 // Holds:  1. All but `send`, `post_remote`, `stop` and `busy_ns` is called on the reactor's own thread.
 //         2. After the last event it looks for new ones for `poll_ns`, longer only while that has paid, before it sleeps in
@@ -59,6 +60,23 @@ class Reactor final : public Runtime {
   };
   /// Goes on when everything that is ready has run, before new kernel requests are submitted.
   TurnEnd turn_end() { return TurnEnd{*this}; }
+
+  /// For what may be there soon: true, the next turn has come and it may be looked at again. False: the reactor is about to sleep, does
+  /// not poll now, or enough look already; ask the kernel then, which costs two more system calls than finding it.
+  struct Look {
+    Reactor& reactor;
+    std::coroutine_handle<> handle{};
+    bool again = false;
+    bool await_ready() const noexcept { return !reactor.may_look(); }
+    void await_suspend(std::coroutine_handle<> waiting) {
+      handle = waiting;
+      reactor.looking_.push_back(this);
+    }
+    bool await_resume() const noexcept { return again; }
+  };
+  Look look() { return Look{*this}; }
+  /// To be called when what was looked for is there: it counts as an event.
+  void found() { found_ = true; }
 
   // --- the kernel
   struct Operation {
@@ -164,6 +182,8 @@ class Reactor final : public Runtime {
   bool run_ready();
   bool run_late();
   void run_timers();
+  bool may_look() const { return slow_ == 0 && looking_.size() < looking_max; }
+  bool run_looks(bool again);
   bool run_messages();
   void send_messages();
   void deliver(Message* newest, Message* oldest);
@@ -181,6 +201,10 @@ class Reactor final : public Runtime {
   std::deque<std::coroutine_handle<>> ready_;
   std::vector<std::coroutine_handle<>> late_;
   std::vector<std::coroutine_handle<>> late_now_;
+  static constexpr size_t looking_max = 4;  // each costs a system call a turn
+  std::vector<Look*> looking_;
+  std::vector<Look*> looking_now_;
+  bool found_ = false;
   std::deque<Operation*> parked_;
   unsigned prompt_ = 0;  // requests that wait for a few more
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;

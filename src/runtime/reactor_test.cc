@@ -5,8 +5,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
+#include <vector>
 
 #include "runtime/remote.h"
 #include "runtime/sync.h"
@@ -170,6 +172,60 @@ Task<int> many_at_once(Reactor& reactor) {
 
 TEST_F(SmallRingTest, AFullRingParksRequestsAndLosesNone) { EXPECT_EQ(run(many_at_once), 1000); }
 
+Task<void> write_after_turns(Reactor& reactor, int turns, int fd) {
+  while (turns-- > 0) co_await reactor.look();
+  EXPECT_EQ(write(fd, "x", 1), 1);
+}
+
+Task<bool> look_until_there(Reactor& reactor) {
+  Pair pair;
+  Gate gate(reactor);
+  gate.spawn(write_after_turns(reactor, 3, pair.fds[1]));
+  int looks = 0;
+  char byte = 0;
+  while (recv(pair.fds[0], &byte, 1, MSG_DONTWAIT) < 0) {
+    const bool again = co_await reactor.look();
+    if (!again) break;
+    ++looks;
+  }
+  reactor.found();
+  co_await gate.close();
+  co_return byte == 'x' && looks >= 3;
+}
+/// One that does not stop polling when the machine is busy.
+class PatientTest : public ReactorTest {
+ protected:
+  PatientTest() : ReactorTest({.poll_ns = 5 * second_ns, .poll_max_ns = 5 * second_ns}) {}
+};
+TEST_F(PatientTest, WhoLooksForSomethingGoesOnEachTurnUntilItIsThere) { EXPECT_TRUE(run(look_until_there)); }
+
+Task<u64> look_for_nothing(Reactor& reactor) {
+  u64 looks = 0;
+  for (;;) {
+    const bool again = co_await reactor.look();
+    if (!again) break;
+    ++looks;
+  }
+  co_return looks;
+}
+TEST_F(ReactorTest, WhoLooksForNothingIsToldBeforeItSleeps) {
+  EXPECT_GT(run(look_for_nothing), 0);
+  const u64 busy = reactor->busy_ns();
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  EXPECT_LT(reactor->busy_ns() - busy, 20 * millisecond_ns);
+}
+
+Task<bool> look_in_a_crowd(Reactor& reactor) {
+  Gate gate(reactor);
+  std::vector<u64> looks;
+  const auto one = [&]() -> Task<void> { looks.push_back(co_await look_for_nothing(reactor)); };
+  for (int i = 0; i < 6; ++i) gate.spawn(one());
+  co_await gate.close();
+  std::sort(looks.begin(), looks.end());
+  co_return looks.size() == 6 && looks[0] == 0 && looks[1] == 0 && looks[2] > 0;
+}
+TEST_F(ReactorTest, OnlyAFewLookAtOnce) { EXPECT_TRUE(run(look_in_a_crowd)); }
+
 TEST_F(ReactorTest, AtRestItUsesNoProcessor) {
   std::this_thread::sleep_for(std::chrono::milliseconds(20));
   const u64 busy = reactor->busy_ns();
@@ -187,7 +243,12 @@ Task<int> wait_for_flush(Reactor& reactor) {
   const iovec one{const_cast<std::byte*>(bytes.data()), bytes.size()};
   const std::span<const iovec> from(&one, 1);
   int result = co_await reactor.writev(fd, from, 0);
-  if (result > 0) result = co_await reactor.fdatasync(fd);
+  Gate gate(reactor);
+  const auto flush = [&]() -> Task<void> { result = co_await reactor.fdatasync(fd); };
+  if (result > 0) gate.spawn(flush());
+  const bool looked = co_await reactor.look();
+  EXPECT_FALSE(looked);
+  co_await gate.close();
   const int closed = co_await reactor.close_fd(fd);
   co_return result == 0 ? closed : result;
 }

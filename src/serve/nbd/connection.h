@@ -80,6 +80,7 @@ class Connection {
 
   // receive.cc
   Task<void> receive();
+  Task<bool> wait_for_bytes();
   Task<bool> take_requests(Bytes bytes);
   bool try_admit(u64 bytes, Charge& charge);
   Task<bool> admit(u64 bytes, Charge& charge);

@@ -42,11 +42,12 @@ Task<void> Connection::receive() {
     const ssize_t got = ::recvmsg(fd_, &message, MSG_DONTWAIT);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN) {
-      const int polled = co_await core_.poll(fd_, POLLIN);
-      if (polled < 0) break;
+      const bool more = co_await wait_for_bytes();
+      if (!more) break;
       continue;
     }
     if (got <= 0) break;
+    core_.found();
     moved_ns_ = core_.now_ns();
     const auto bytes = static_cast<u64>(got);
     const bool drained = bytes < wanted + inbox.size() - head_size_;
@@ -62,12 +63,20 @@ Task<void> Connection::receive() {
       if (!more) break;
     }
     if (drained) {
-      const int polled = co_await core_.poll(fd_, POLLIN);
-      if (polled < 0) break;
+      const bool more = co_await wait_for_bytes();
+      if (!more) break;
     } else {
       co_await core_.yield();
     }
   }
+}
+
+/// Or for as good as nothing, where more is likely to come at once. False: nothing will come any more.
+Task<bool> Connection::wait_for_bytes() {
+  const bool again = co_await core_.look();
+  if (again || ending_) co_return true;
+  const int polled = co_await core_.poll(fd_, POLLIN);
+  co_return polled >= 0;
 }
 
 /// False: the client has said goodbye, or makes no sense.
