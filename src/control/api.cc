@@ -55,6 +55,19 @@ Status Api::Call::finish() const {
   return body.finish();
 }
 
+template <Job Api::*which>
+Answer Api::job_show(Call& call) {
+  const Status status = call.finish();
+  return status ? job(200, this->*which) : problem(status.error());
+}
+
+template <Job Api::*which>
+Answer Api::job_end(Call& call) {
+  if (auto status = call.finish(); !status) return problem(status.error());
+  (this->*which).end();
+  return job(200, this->*which);
+}
+
 const std::vector<Api::Route>& Api::routes() {
   static const std::vector<Route> routes{
       {"GET", "status", false, &Api::status},
@@ -76,14 +89,14 @@ const std::vector<Api::Route>& Api::routes() {
       {"GET", "pool", false, &Api::pool_show},
       {"POST", "pool/grow", false, &Api::pool_grow},
       {"POST", "scrub", false, &Api::scrub_start},
-      {"GET", "scrub", false, &Api::scrub_show},
-      {"DELETE", "scrub", false, &Api::scrub_end},
+      {"GET", "scrub", false, &Api::job_show<&Api::scrub_>},
+      {"DELETE", "scrub", false, &Api::job_end<&Api::scrub_>},
       {"POST", "check", false, &Api::check_start},
-      {"GET", "check", false, &Api::check_show},
-      {"DELETE", "check", false, &Api::check_end},
+      {"GET", "check", false, &Api::job_show<&Api::check_>},
+      {"DELETE", "check", false, &Api::job_end<&Api::check_>},
       {"POST", "tidy", false, &Api::tidy_start},
-      {"GET", "tidy", false, &Api::tidy_show},
-      {"DELETE", "tidy", false, &Api::tidy_end},
+      {"GET", "tidy", false, &Api::job_show<&Api::tidy_>},
+      {"DELETE", "tidy", false, &Api::job_end<&Api::tidy_>},
   };
   return routes;
 }
@@ -152,6 +165,11 @@ Answer Api::job(unsigned status, Job& job) {
   JsonWriter to;
   job.write(to);
   return document(to, status);
+}
+
+Answer Api::start(Job& job, JobSteps steps) {
+  const Status started = job.start(std::move(steps));
+  return started ? this->job(202, job) : problem(started.error());
 }
 
 }  // namespace brindle::control

@@ -84,14 +84,13 @@ class Api {
   Answer pool_grow(Call& call);
   Answer sync(Call& call);
   Answer scrub_start(Call& call);
-  Answer scrub_show(Call& call);
-  Answer scrub_end(Call& call);
   Answer tidy_start(Call& call);
-  Answer tidy_show(Call& call);
-  Answer tidy_end(Call& call);
   Answer check_start(Call& call);
-  Answer check_show(Call& call);
-  Answer check_end(Call& call);
+  /// Of one of the three jobs below.
+  template <Job Api::*which>
+  Answer job_show(Call& call);
+  template <Job Api::*which>
+  Answer job_end(Call& call);
 
   // asking the engine
   Result<EntryInfo> find(const std::string& name);
@@ -106,6 +105,7 @@ class Api {
   Result<size_t> create_all(std::vector<std::string> names, bool if_not_exists, bool snapshots, Make make);
   Answer entries(unsigned status, const std::vector<std::string>& names);
   Answer job(unsigned status, Job& job);
+  Answer start(Job& job, JobSteps steps);
   template <class Run>
   JobSteps steps(Run run);
   void write_pool(JsonWriter& to, const PoolStatus& status);

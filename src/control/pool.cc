@@ -81,19 +81,7 @@ JobSteps Api::steps(Run run) {
 
 Answer Api::scrub_start(Call& call) {
   if (auto status = call.finish(); !status) return problem(status.error());
-  const Status started = scrub_.start(steps([this](Engine::Progress* progress) { return engine_.scrub(progress); }));
-  return started ? job(202, scrub_) : problem(started.error());
-}
-
-Answer Api::scrub_show(Call& call) {
-  const Status status = call.finish();
-  return status ? job(200, scrub_) : problem(status.error());
-}
-
-Answer Api::scrub_end(Call& call) {
-  if (auto status = call.finish(); !status) return problem(status.error());
-  scrub_.end();
-  return job(200, scrub_);
+  return start(scrub_, steps([this](Engine::Progress* progress) { return engine_.scrub(progress); }));
 }
 
 namespace {
@@ -113,38 +101,13 @@ Answer Api::tidy_start(Call& call) {
   for (const std::string& name : names) {
     if (auto entry = find_kind(name, false); !entry) return problem(entry.error());
   }
-  const Status started =
-      tidy_.start(steps([this, names](Engine::Progress* progress) { return tidy(engine_, names, progress); }));
-  return started ? job(202, tidy_) : problem(started.error());
-}
-
-Answer Api::tidy_show(Call& call) {
-  const Status status = call.finish();
-  return status ? job(200, tidy_) : problem(status.error());
-}
-
-Answer Api::tidy_end(Call& call) {
-  if (auto status = call.finish(); !status) return problem(status.error());
-  tidy_.end();
-  return job(200, tidy_);
+  return start(tidy_, steps([this, names](Engine::Progress* progress) { return tidy(engine_, names, progress); }));
 }
 
 Answer Api::check_start(Call& call) {
   if (auto status = call.finish(); !status) return problem(status.error());
   if (!about_.check) return problem({Code::unsupported, "this daemon was built without the verifier"});
-  const Status started = check_.start(about_.check());
-  return started ? job(202, check_) : problem(started.error());
-}
-
-Answer Api::check_show(Call& call) {
-  const Status status = call.finish();
-  return status ? job(200, check_) : problem(status.error());
-}
-
-Answer Api::check_end(Call& call) {
-  if (auto status = call.finish(); !status) return problem(status.error());
-  check_.end();
-  return job(200, check_);
+  return start(check_, about_.check());
 }
 
 }  // namespace brindle::control
