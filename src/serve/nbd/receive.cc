@@ -18,6 +18,8 @@ namespace {
 
 constexpr u64 payload_skip_max = 64 * MiB;  // of payload that nobody wants; a client that sends more makes no sense
 constexpr u64 block_status_bytes = 16 * KiB;
+// So long after bytes went to or fro a client may ask again at once. A client that rests must cost nothing while others are busy.
+constexpr u64 look_ns = 50 * microsecond_ns;
 
 u64 memory_for(const Request& request) {
   if (request.is(Command::read) || request.is(Command::write)) return round_up(request.length, block_size);
@@ -73,8 +75,10 @@ Task<void> Connection::receive() {
 
 /// Or for as good as nothing, where more is likely to come at once. False: nothing will come any more.
 Task<bool> Connection::wait_for_bytes() {
-  const bool again = co_await core_.look();
-  if (again || ending_) co_return true;
+  if (core_.now_ns() - moved_ns_ < look_ns) {
+    const bool again = co_await core_.look();
+    if (again || ending_) co_return true;
+  }
   const int polled = co_await core_.poll(fd_, POLLIN);
   co_return polled >= 0;
 }
