@@ -4,14 +4,14 @@
 namespace brindle::model {
 namespace {
 
-constexpr u64 size = 4 * MiB;
-constexpr u64 blocks = size / block_size;
+constexpr u64 volume_size = 4 * MiB;
+constexpr u64 blocks = volume_size / block_size;
 
 class TidyTest : public testing::Test {
  protected:
   TidyTest() : world({}) {
     EXPECT_TRUE(world.open());
-    world.create("db", size);
+    world.create("db", volume_size);
   }
   /// Writes `count` blocks from `first` on, one by one, and never two neighbours after each other. (37 divides none of the counts.)
   void scatter(u64 stamp, u64 first = 0, u64 count = blocks) {
@@ -35,7 +35,7 @@ class TidyTest : public testing::Test {
   /// Requests that reading all of it in order costs the device.
   u64 reads_of_all(const std::string& name) {
     const u64 before = world.device().reads();
-    static_cast<void>(world.read(name, 0, size));
+    static_cast<void>(world.read(name, 0, volume_size));
     return world.device().reads() - before;
   }
   World world;
@@ -46,7 +46,7 @@ TEST_F(TidyTest, PutsInOrderWhatWasWrittenAtRandomAndThenFindsNothingMore) {
   world.sync();
   EXPECT_GT(reads_of_all("db"), blocks / 2);
   const u64 live = world.engine().live_blocks();
-  EXPECT_EQ(tidy().rewritten, size);
+  EXPECT_EQ(tidy().rewritten, volume_size);
   EXPECT_LE(reads_of_all("db"), blocks / 16);
   world.sync();
   EXPECT_EQ(world.engine().live_blocks(), live);
@@ -61,14 +61,14 @@ TEST_F(TidyTest, WhatASnapshotHoldsStaysAndCostsNoSpace) {
   scatter(1);
   world.snapshot("db@s");
   EXPECT_EQ(tidy().rewritten, 0u);
-  EXPECT_EQ(tidy().shared, size);
+  EXPECT_EQ(tidy().shared, volume_size);
   scatter(2, 100, 200);
   world.sync();
   const u64 live = world.engine().live_blocks();
   const Engine::Progress progress = tidy({"db"});
   EXPECT_GT(progress.rewritten, 150 * block_size);
   EXPECT_LE(progress.rewritten, 200 * block_size);
-  EXPECT_GT(progress.shared, size / 2);
+  EXPECT_GT(progress.shared, volume_size / 2);
   world.sync();
   EXPECT_EQ(world.engine().live_blocks(), live);
   expect("db@s", 1);
@@ -78,7 +78,7 @@ TEST_F(TidyTest, WhatASnapshotHoldsStaysAndCostsNoSpace) {
   // With the snapshot gone all of it is the volume's own.
   world.remove("db@s");
   world.sync();
-  EXPECT_GT(tidy().rewritten, size / 2);
+  EXPECT_GT(tidy().rewritten, volume_size / 2);
   expect("db", 2, 100, 200);
 }
 
@@ -90,7 +90,7 @@ TEST_F(TidyTest, WhatIsDamagedStaysDamagedAndNothingElseIsLost) {
   }
   world.plant_damage();
   const Engine::Progress progress = tidy();
-  EXPECT_EQ(progress.rewritten, size - 64 * block_size);  // the row that it is in stays
+  EXPECT_EQ(progress.rewritten, volume_size - 64 * block_size);  // the row that it is in stays
   const auto handle = world.handle("db");
   std::string byte(block_size, 'x');
   EXPECT_EQ(world.run(handle->read(77 * block_size, std::as_writable_bytes(std::span(byte)))).code(), Code::corrupt);
@@ -187,7 +187,7 @@ TEST_F(TidyTest, AFullPoolSaysSoAndLosesNothing) {
   world.remove("ballast");
   world.sync();
   const u64 rest = tidy({"db"}).rewritten;
-  EXPECT_EQ(rest + progress.rewritten, size);
+  EXPECT_EQ(rest + progress.rewritten, volume_size);
   expect("db", 1);
 }
 

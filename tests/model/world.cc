@@ -273,6 +273,13 @@ void make_sample(World& world) {
   world.close();
 }
 
+SimDisk sample_disk() {
+  World world({.verify_one_in = 0});
+  EXPECT_TRUE(world.open());
+  make_sample(world);
+  return world.disk();
+}
+
 std::string pattern(u64 stamp, u64 length) {
   std::string bytes(length, '\0');
   Rng rng(stamp);

@@ -103,6 +103,8 @@ class World {
 /// Fills a world that was just opened with one of each: volumes of two heights, snapshots, clones, leaves, patches, a branch
 /// point that let something go, compacted segments; and closes it.
 void make_sample(World& world);
+/// The disk that such a world leaves.
+SimDisk sample_disk();
 
 /// Bytes that tell which write they come from.
 std::string pattern(u64 stamp, u64 length);
