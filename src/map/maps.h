@@ -98,7 +98,6 @@ class Maps {
   /// All buckets are loaded: tie the tree together.
   Status loaded();
   u64 dirty_bytes() const { return dirty_bytes_ + sealed_bytes_; }
-  u64 dirty_disk_bytes() const { return dirty_bytes_ + sealed_bytes_; }
   bool dirty() const {
     return !dirty_.empty() || !dirty_roots_.empty() || !dirty_gone_.empty() || !pending_.empty() ||
            !dirty_debts_.empty();
@@ -151,10 +150,6 @@ class Maps {
   Missing find_link(const Root& root, int level, u64 leaf, Link& out);
   /// What the page says of an entry.
   Missing entry_of(Page& page, u32 entry, BlockAt& out);
-  Task<void> settle_one(PageRef page);
-  void give_up(Pending pending, bool may_pass);
-  Pending& pending_of(const PageRef& page);
-  void free_page(const PageRef& page);
   // write.cc
   bool in_place(const Root& head, const Link& link) const;
   Link* own_path(Root& head, u64 leaf, u64 number);
@@ -166,18 +161,22 @@ class Maps {
   void let_go(SlotName block, Root* parent, u64 leaf);
   void let_go(const Link& link, Root* parent, std::optional<u64> leaf);
   void forget(Page& page, Root* parent, u64 leaf, u32 first, u32 count);
+  const Page* resident(const Link& link);
+  Missing cut_node(Root& head, Link& link, int level, u64 base, u64 first, u64 end, u64 number, bool check);
+  // debts.cc
+  Pending& pending_of(const PageRef& page);
   void owe(const Link& page, u32 entry, Root* parent, u64 leaf);
   void owe_base(const Link& page, Root* parent, u64 leaf);
-  const Page* resident(const Link& link);
+  void free_page(const PageRef& page);
   void on_loaded(Page& page);
   void settle(Page& page, const Pending& pending);
-  Missing cut_node(Root& head, Link& link, int level, u64 base, u64 first, u64 end, u64 number, bool check);
+  Task<void> settle_one(PageRef page);
+  void give_up(Pending pending, bool may_pass);
   // reclaim.cc
   Missing hold(const Link& link, Held& held);
   Missing step_dying(Root& root);
   Missing step_branch(Root& root);
   Missing visit(Root& root, u64 leaf, const Link& link);
-
   bool child_has(Root& root, int level, u64 leaf, const Link& link, bool whole, Missing& missing);
   void mark_rescan(Root& branch, u64 first, u64 end);
   void leave(Root& root);

@@ -138,7 +138,7 @@ u64 Pool::reserve_bytes() const {
 
 u64 Pool::free() const {
   const u64 log = log_ ? log_->blocks_under_way() * block_size : 0;
-  const u64 taken = used() + client_.dirty_disk_bytes() + reserve_bytes() + log;
+  const u64 taken = used() + client_.dirty_bytes() + reserve_bytes() + log;
   return size() > taken ? size() - taken : 0;
 }
 

@@ -63,9 +63,8 @@ class PoolClient {
   /// All buckets are loaded; the replay of the log comes next.
   virtual Status tables_loaded() = 0;
   virtual Task<void> apply(AppliedBatch& batch) = 0;
-  /// An upper estimate of what the dirty pages will take on disk, and what they take in memory.
-  virtual u64 dirty_disk_bytes() const = 0;
-  virtual u64 dirty_memory_bytes() const = 0;
+  /// What the dirty pages take in memory; on disk they will take no more.
+  virtual u64 dirty_bytes() const = 0;
   /// Does anything wait to be written by a checkpoint?
   virtual bool dirty() const = 0;
   /// Space is wanted: waits until some deletion or debt has given a little back. What waits for a device that did not read is tried

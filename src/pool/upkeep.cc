@@ -45,9 +45,8 @@ void Pool::touch() {
 bool Pool::wants_checkpoint() {
   const u64 log_limit = std::min(log_bytes_max, size() / 8);
   const bool idle = runtime_.now_ns() - touched_ns_ >= idle_ns;
-  return log_->bytes_since_seal() >= log_limit || client_.dirty_memory_bytes() >= options_.dirty_memory_max / 2 ||
-         space_.names_freed() >= names_freed_max ||
-         space_.segment_numbers_given() + 256 >= superblock_.segment_limit ||
+  return log_->bytes_since_seal() >= log_limit || client_.dirty_bytes() >= options_.dirty_memory_max / 2 ||
+         space_.names_freed() >= names_freed_max || space_.segment_numbers_given() + 256 >= superblock_.segment_limit ||
          (idle && (client_.dirty() || space_.pending_bytes() > 0 || log_->replay_bytes() > 0));
 }
 
@@ -224,7 +223,7 @@ Task<void> Pool::let_readers_end(u64 chunks_before) {
 }
 
 bool Pool::admitted(u64 blocks) const {
-  return !latched_ && client_.dirty_memory_bytes() < options_.dirty_memory_max && free() >= (blocks + 1) * block_size;
+  return !latched_ && client_.dirty_bytes() < options_.dirty_memory_max && free() >= (blocks + 1) * block_size;
 }
 
 /// Waits until there is room for a write of so many blocks. What deletions and debts give back is waited for, and what others only
@@ -232,7 +231,7 @@ bool Pool::admitted(u64 blocks) const {
 Task<Status> Pool::admit(u64 blocks) {
   if (latched_) co_return Error{Code::read_only, latched_->message};
   // Maps that outgrow their memory wait for the checkpoint that writes them out.
-  while (client_.dirty_memory_bytes() >= options_.dirty_memory_max && !latched_) co_await checkpoint_once();
+  while (client_.dirty_bytes() >= options_.dirty_memory_max && !latched_) co_await checkpoint_once();
   const u64 wanted = (blocks + 1) * block_size;
   bool checkpointed = false;
   bool retried = false;

@@ -77,8 +77,7 @@ class EngineCore final : public Engine, public PoolClient {
   Status load_bucket(TableId table, u64 key, Bytes bytes) override;
   Status tables_loaded() override;
   Task<void> apply(AppliedBatch& batch) override;
-  u64 dirty_disk_bytes() const override { return maps_.dirty_disk_bytes(); }
-  u64 dirty_memory_bytes() const override { return maps_.dirty_bytes(); }
+  u64 dirty_bytes() const override { return maps_.dirty_bytes(); }
   bool dirty() const override { return maps_.dirty() || catalog_.dirty(); }
   Task<bool> reclaim_some(bool retry) override;
 

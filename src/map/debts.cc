@@ -1,0 +1,204 @@
+// debts.cc: what a head hid in pages that were not in memory: read and settled before a seal, and what becomes of it when the device does
+// not read them.
+#include <algorithm>
+
+#include "base/planted.h"
+#include "map/maps.h"
+
+namespace brindle {
+
+namespace {
+
+// A debt whose page cannot be read: so often, with rests of 10, 40, 160 and 640 ms, before no seal waits for it any more.
+constexpr u32 tries_max = 5;
+constexpr u64 first_rest_ns = 10 * millisecond_ns;
+
+}  // namespace
+
+// --- noted ----------------------------------------------------------------------------------------------------------
+
+/// Debts of a page, or what waits for it otherwise.
+Maps::Pending& Maps::pending_of(const PageRef& page) {
+  const auto stalled = stalled_debts_.find(page.name.raw);
+  if (stalled != stalled_debts_.end()) dirty_debts_.insert(page.name.raw);
+  Pending& pending = stalled != stalled_debts_.end() ? stalled->second : pending_[page.name.raw];
+  pending.page = page;
+  return pending;
+}
+
+/// Notes that the head hid an entry of a page that is not in memory; who its parent was counts, not who it will be.
+void Maps::owe(const Link& page, u32 entry, Root* parent, u64 leaf) {
+  const PageRef ref = page.ref();
+  pending_of(ref).debts.push_back({entry, parent != nullptr, parent != nullptr ? parent->position : SlotName{},
+                           parent != nullptr ? parent->number : 0});
+  if (parent != nullptr && parent->kind == RootKind::branch) mark_rescan(*parent, leaf, leaf + 1);
+}
+
+/// The same for the base of a patch that is not in memory, when the head hides all of it.
+void Maps::owe_base(const Link& page, Root* parent, u64 leaf) { owe(page, debt_of_base, parent, leaf); }
+
+/// Nobody holds the page any more. With debts it has to be read once more first.
+void Maps::free_page(const PageRef& page) {
+  for (auto* debts : {&pending_, &stalled_debts_}) {
+    const auto at = debts->find(page.name.raw);
+    if (at == debts->end()) continue;
+    at->second.let_go = true;
+    if (debts == &stalled_debts_) dirty_debts_.insert(page.name.raw);
+    return;
+  }
+  pool_.space().free_page(page);
+}
+
+// --- settled --------------------------------------------------------------------------------------------------------
+
+void Maps::on_loaded(Page& page) {
+  for (auto* debts : {&pending_, &stalled_debts_}) {
+    const auto at = debts->find(page.place.name.raw);
+    if (at == debts->end()) continue;
+    const Pending pending = std::move(at->second);
+    debts->erase(at);
+    if (debts == &stalled_debts_) dirty_debts_.insert(page.place.name.raw);
+    settle(page, pending);
+  }
+}
+
+void Maps::settle(Page& page, const Pending& pending) {
+  for (const Debt& debt : pending.debts) {
+    if (debt.entry == debt_of_base) {
+      const Link& base = as_patch(page).base;
+      if (base && (!debt.has_parent || base.birth() >= debt.parent_number)) free_page(base.ref());
+      continue;
+    }
+    Page* at = &page;
+    while (at != nullptr && at->kind == PageKind::patch && !as_patch(*at).data.covers(debt.entry)) {
+      const Link& base = as_patch(*at).base;
+      at = base ? const_cast<Page*>(resident(base)) : nullptr;
+      if (base && at == nullptr) pending_of(base.ref()).debts.push_back(debt);
+    }
+    if (at == nullptr) continue;
+    SlotName old;
+    if (at->kind == PageKind::patch) {
+      old = as_patch(*at).data.names[as_patch(*at).data.rank(debt.entry)];
+    } else {
+      old = as_leaf(*at).name(debt.entry);
+    }
+    bool is_parents = debt.has_parent && old < debt.parent_position;
+    if (planted(Plant::debt_parentless)) is_parents = false;
+    if (planted(Plant::debt_late)) {
+      is_parents = std::any_of(roots_.begin(), roots_.end(), [&](const auto& item) {
+        return item.second->kind == RootKind::snapshot && old < item.second->position;
+      });
+    }
+    if (old && !is_parents) pool_.space().free_block(old);
+  }
+  for (const Over& over : pending.blind) {
+    Patch& patch = as_patch(*over.patch);
+    const Patch& under = as_patch(page);
+    const u64 before = patch.bytes();
+    for (u32 entry = 0, rank = 0; entry < leaf_blocks; ++entry) {
+      if (!under.data.covers(entry)) continue;
+      const bool wins = !patch.data.covers(entry) || planted(Plant::blind_merge);
+      if (wins) patch.set(entry, under.data.names[rank], under.data.crcs[rank]);
+      ++rank;
+    }
+    patch.base = under.base;
+    patch.blind = false;
+    if (!patch.base) patch.drop_hiding();
+    grew(patch, before);
+    settle_size_of(over);
+  }
+  for (const Over& over : pending.wide) settle_size_of(over);
+  if (pending.let_go) pool_.space().free_page(page.place);
+  pool_.touch();
+}
+
+// --- read before a seal ---------------------------------------------------------------------------------------------
+
+Task<void> Maps::settle_debts() {
+  while (!pending_.empty()) {
+    const u64 now = pool_.runtime().now_ns();
+    std::vector<PageRef> pages;
+    u64 next_ns = ~u64{0};
+    for (const auto& [name, pending] : pending_) {
+      if (planted(Plant::debt_kept) && pending.blind.empty()) continue;
+      if (pending.due_ns > now && !hurry_) {
+        next_ns = std::min(next_ns, pending.due_ns);
+        continue;
+      }
+      pages.push_back(pending.page);
+      if (pages.size() == 64) break;
+    }
+    if (pages.empty()) {
+      if (next_ns == ~u64{0}) break;
+      co_await pool_.runtime().sleep(next_ns - now);
+      continue;
+    }
+    Gate gate(pool_.runtime());
+    for (const PageRef& page : pages) gate.spawn(settle_one(page));
+    co_await gate.close();
+  }
+}
+
+Task<void> Maps::settle_one(PageRef page) {
+  const Status status = co_await load(page);
+  const auto at = pending_.find(page.name.raw);
+  if (at == pending_.end()) co_return;
+  if (status) {
+    // It may have come in before the debt was made known, and not through a load just now.
+    if (Page* resident_page = cache_.find(page)) on_loaded(*resident_page);
+    co_return;
+  }
+  const bool may_pass = status.code() != Code::corrupt && !planted(Plant::debt_dropped);
+  Pending& pending = at->second;
+  if (may_pass && ++pending.tries < tries_max) {
+    pending.due_ns = pool_.runtime().now_ns() + (first_rest_ns << (2 * (pending.tries - 1)));
+    co_return;
+  }
+  Pending given_up = std::move(pending);
+  pending_.erase(at);
+  give_up(std::move(given_up), may_pass);
+}
+
+/// The page cannot be read now; with damage, never. Patches over it stand alone, and keep it: what they do not cover is read
+/// from it when it can be.
+void Maps::give_up(Pending pending, bool may_pass) {
+  for (const Over& over : pending.blind) as_patch(*over.patch).abandon_base();
+  if (!pending.blind.empty()) pending.let_go = false;
+  // Patches that wanted to become leaves stay patches.
+  const bool wanted_only = pending.blind.empty() && pending.debts.empty() && !pending.let_go;
+  pending.blind.clear();
+  pending.wide.clear();
+  if (wanted_only) return;
+  const u64 name = pending.page.name.raw;
+  if (may_pass) {
+    stalled_debts_.emplace(name, std::move(pending));
+    dirty_debts_.insert(name);
+    return;
+  }
+  // What it named can never be told, so it stays allocated.
+  lost_blocks_ += pending.debts.size();
+  if (pending.let_go) pool_.space().free_page(pending.page);
+}
+
+Task<void> Maps::retry_stalled(bool to_the_end) {
+  std::vector<PageRef> pages;
+  for (const auto& [name, pending] : stalled_debts_) pages.push_back(pending.page);
+  for (const PageRef& page : pages) {
+    const Status status = co_await load(page);
+    const auto at = stalled_debts_.find(page.name.raw);
+    if (at == stalled_debts_.end()) continue;
+    if (status) {
+      if (Page* resident_page = cache_.find(page)) on_loaded(*resident_page);
+    } else if (status.code() == Code::corrupt) {
+      Pending damaged = std::move(at->second);
+      stalled_debts_.erase(at);
+      dirty_debts_.insert(page.name.raw);
+      give_up(std::move(damaged), false);
+    } else if (!to_the_end) {
+      break;
+    }
+  }
+  for (const RootId id : std::exchange(stalled_roots_, {})) work_.push_back(id);
+}
+
+}  // namespace brindle
