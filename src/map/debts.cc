@@ -27,15 +27,14 @@ Maps::Pending& Maps::pending_of(const PageRef& page) {
 }
 
 /// Notes that the head hid an entry of a page that is not in memory; who its parent was counts, not who it will be.
-void Maps::owe(const Link& page, u32 entry, Root* parent, u64 leaf) {
-  const PageRef ref = page.ref();
-  pending_of(ref).debts.push_back({entry, parent != nullptr, parent != nullptr ? parent->position : SlotName{},
+void Maps::owe(const PageRef& page, u32 entry, Root* parent, u64 leaf) {
+  pending_of(page).debts.push_back({entry, parent != nullptr, parent != nullptr ? parent->position : SlotName{},
                            parent != nullptr ? parent->number : 0});
   if (parent != nullptr && parent->kind == RootKind::branch) mark_rescan(*parent, leaf, leaf + 1);
 }
 
 /// The same for the base of a patch that is not in memory, when the head hides all of it.
-void Maps::owe_base(const Link& page, Root* parent, u64 leaf) { owe(page, debt_of_base, parent, leaf); }
+void Maps::owe_base(const PageRef& page, Root* parent, u64 leaf) { owe(page, debt_of_base, parent, leaf); }
 
 /// Nobody holds the page any more. With debts it has to be read once more first.
 void Maps::free_page(const PageRef& page) {
@@ -69,19 +68,10 @@ void Maps::settle(Page& page, const Pending& pending) {
       if (base && (!debt.has_parent || base.birth() >= debt.parent_number)) free_page(base.ref());
       continue;
     }
-    Page* at = &page;
-    while (at != nullptr && at->kind == PageKind::patch && !as_patch(*at).data.covers(debt.entry)) {
-      const Link& base = as_patch(*at).base;
-      at = base ? const_cast<Page*>(resident(base)) : nullptr;
-      if (base && at == nullptr) pending_of(base.ref()).debts.push_back(debt);
-    }
+    Page* at = nullptr;
+    if (const Missing missing = page_with(page, debt.entry, at)) pending_of(*missing).debts.push_back(debt);
     if (at == nullptr) continue;
-    SlotName old;
-    if (at->kind == PageKind::patch) {
-      old = as_patch(*at).data.names[as_patch(*at).data.rank(debt.entry)];
-    } else {
-      old = as_leaf(*at).name(debt.entry);
-    }
+    const SlotName old = name_in(*at, debt.entry);
     bool is_parents = debt.has_parent && old < debt.parent_position;
     if (planted(Plant::debt_parentless)) is_parents = false;
     if (planted(Plant::debt_late)) {

@@ -155,25 +155,30 @@ Missing Maps::lookup(const Root& root, u64 first_block, std::span<BlockAt> at) {
   return missing;
 }
 
-Missing Maps::entry_of(Page& page, u32 entry, BlockAt& out) {
+Missing Maps::page_with(Page& page, u32 entry, Page*& out) {
   Missing missing;
-  Page* at = &page;
-  while (at->kind == PageKind::patch) {
-    Patch& patch = as_patch(*at);
-    if (patch.data.covers(entry)) {
-      const u32 rank = patch.data.rank(entry);
-      out = {patch.data.names[rank], patch.data.crcs[rank]};
-      return missing;
-    }
-    if (!patch.base) {
-      out = {};
-      return missing;
-    }
-    at = need(patch.base, missing);
-    if (at == nullptr) return missing;
+  out = &page;
+  while (out->kind == PageKind::patch && !as_patch(*out).data.covers(entry)) {
+    Link& base = as_patch(*out).base;
+    out = base ? need(base, missing) : nullptr;
+    if (out == nullptr) break;
   }
-  const Leaf& leaf = as_leaf(*at);
-  out = {leaf.name(entry), leaf.crc(entry)};
+  return missing;
+}
+
+Missing Maps::entry_of(Page& page, u32 entry, BlockAt& out) {
+  Page* at = nullptr;
+  const Missing missing = page_with(page, entry, at);
+  if (at == nullptr) {
+    out = {};
+  } else if (at->kind == PageKind::patch) {
+    const PatchData& data = as_patch(*at).data;
+    const u32 rank = data.rank(entry);
+    out = {data.names[rank], data.crcs[rank]};
+  } else {
+    const Leaf& leaf = as_leaf(*at);
+    out = {leaf.name(entry), leaf.crc(entry)};
+  }
   return missing;
 }
 

@@ -148,7 +148,9 @@ class Maps {
   void grew(Page& page, u64 before);
   /// The link to the node at `level` over a leaf, or with level -1 to its page; none where nothing is there.
   Missing find_link(const Root& root, int level, u64 leaf, Link& out);
-  /// What the page says of an entry.
+  /// Of a leaf or patch and what is below it, the page that says what an entry is; none: nothing does, it is a hole.
+  Missing page_with(Page& page, u32 entry, Page*& out);
+  /// What that page says.
   Missing entry_of(Page& page, u32 entry, BlockAt& out);
   // write.cc
   bool in_place(const Root& head, const Link& link) const;
@@ -165,8 +167,8 @@ class Maps {
   Missing cut_node(Root& head, Link& link, int level, u64 base, u64 first, u64 end, u64 number, bool check);
   // debts.cc
   Pending& pending_of(const PageRef& page);
-  void owe(const Link& page, u32 entry, Root* parent, u64 leaf);
-  void owe_base(const Link& page, Root* parent, u64 leaf);
+  void owe(const PageRef& page, u32 entry, Root* parent, u64 leaf);
+  void owe_base(const PageRef& page, Root* parent, u64 leaf);
   void free_page(const PageRef& page);
   void on_loaded(Page& page);
   void settle(Page& page, const Pending& pending);

@@ -185,6 +185,13 @@ inline Node& as_node(Page& page) {
   return static_cast<Node&>(page);
 }
 
+/// What a leaf, or a patch that covers it, names at an entry.
+inline SlotName name_in(Page& page, u32 entry) {
+  if (page.kind == PageKind::leaf) return as_leaf(page).name(entry);
+  const PatchData& data = as_patch(page).data;
+  return data.names[data.rank(entry)];
+}
+
 /// The bytes of a page all of whose links have places; from then on it names them by reference, so they can be evicted.
 std::vector<std::byte> encode_page(Page& page);
 /// A clean page from its bytes. `level`: of a node. Fails: corrupt.

@@ -163,20 +163,20 @@ void Maps::write_leaf(Root& head, u64 leaf, u64 number, u32 first, u32 count, Sl
     if (old_page != nullptr) {
       forget(*old_page, parent, leaf, first, count);
     } else if (old) {
-      for (u32 i = 0; i < count; ++i) owe(old, first + i, parent, leaf);
+      for (u32 i = 0; i < count; ++i) owe(old.ref(), first + i, parent, leaf);
     }
     Link base;
     if (old_page != nullptr && old_page->kind == PageKind::patch) {
       const Patch& patch = as_patch(*old_page);
       if (patch.blind) {
-        owe_base(patch.base, parent, leaf);
+        owe_base(patch.base.ref(), parent, leaf);
       } else {
         base = patch.base;
         // One that could not be read when this patch was made: it is a patch itself, over one more page.
-        if (base && base.kind() == PageKind::patch) owe_base(base, parent, leaf);
+        if (base && base.kind() == PageKind::patch) owe_base(base.ref(), parent, leaf);
       }
     } else if (old && old_page == nullptr && old.kind() == PageKind::patch) {
-      owe_base(old, parent, leaf);
+      owe_base(old.ref(), parent, leaf);
     }
     Link made;
     if (name && count <= patch_entries_max) {
@@ -216,7 +216,7 @@ void Maps::write_leaf(Root& head, u64 leaf, u64 number, u32 first, u32 count, Sl
     if (old_page != nullptr) {
       forget(*old_page, parent, leaf, first, count);
     } else {
-      for (u32 i = 0; i < count; ++i) owe(old, first + i, parent, leaf);
+      for (u32 i = 0; i < count; ++i) owe(old.ref(), first + i, parent, leaf);
     }
     patch->base = old;
     patch->blind = old.kind() == PageKind::patch;
@@ -326,25 +326,10 @@ void Maps::let_go(const Link& link, Root* parent, std::optional<u64> leaf) {
 /// The head is about to hide these entries of a page in memory: what they named is let go.
 void Maps::forget(Page& page, Root* parent, u64 leaf, u32 first, u32 count) {
   for (u32 entry = first; entry < first + count; ++entry) {
-    Page* at = &page;
-    while (at->kind == PageKind::patch && !as_patch(*at).data.covers(entry)) {
-      Link& base = as_patch(*at).base;
-      Page* const next = base ? const_cast<Page*>(resident(base)) : nullptr;
-      if (next == nullptr) {
-        if (base) owe(base, entry, parent, leaf);
-        at = nullptr;
-        break;
-      }
-      at = next;
-    }
+    Page* at = nullptr;
+    if (const Missing missing = page_with(page, entry, at)) owe(*missing, entry, parent, leaf);
     if (at == nullptr) continue;
-    SlotName old;
-    if (at->kind == PageKind::patch) {
-      old = as_patch(*at).data.names[as_patch(*at).data.rank(entry)];
-    } else {
-      old = as_leaf(*at).name(entry);
-    }
-    if (old) let_go(old, parent, leaf);
+    if (const SlotName old = name_in(*at, entry)) let_go(old, parent, leaf);
   }
 }
 
