@@ -3,30 +3,9 @@
 # Runs in the guest: attach chooses nbd by itself; a writer goes on when the daemon is killed and started again, and all that it was
 # promised is there; a snapshot is read-only; a resize arrives; detach refuses what is in use, and leaves nothing behind.
 set -e
-state=/tmp/state
-
-fail() {
-  echo "failed: $*"
-  tail -n 30 /tmp/daemon.log "$state"/attach/*/log
-  dmesg | tail -n 30
-  exit 1
-}
+# shellcheck source=tests/guest/daemon.sh
+. /daemon.sh
 is() { [ "$2" = "$3" ] || fail "$1: $2 instead of $3"; }
-brindle() { /sbin/brindle --state $state "$@"; }
-start() {
-  : > /tmp/ready
-  brindled --state $state --pool /dev/vda "$@" > /tmp/ready 2>> /tmp/daemon.log &
-  daemon=$!
-  for _ in $(seq 600); do
-    grep -q '^ready' /tmp/ready && return 0
-    sleep 0.05
-  done
-  fail "the daemon did not become ready"
-}
-end() {
-  kill "$1" $daemon
-  wait $daemon || true
-}
 # What `brindle attach` lists of $1: the value of the key $2.
 listed() { brindle --json attach | tr -d '\n' | tr '{' '\n' | grep "\"name\": *\"$1\"" | sed 's/.*"'"$2"'": *"\{0,1\}\([^",} ]*\).*/\1/'; }
 until_is() {

@@ -3,20 +3,8 @@
 # Runs in the guest: every few seconds the daemon is killed and started again, or stopped for a while, or ended and started. A request that is lost,
 # done twice in another order, or answered with an error is found by fio.
 set -e
-state=/tmp/state
-brindle() { /sbin/brindle --state $state "$@"; }
-start() {
-  : > /tmp/ready
-  brindled --state $state --pool /dev/vda "$@" > /tmp/ready 2>> /tmp/daemon.log &
-  daemon=$!
-  for _ in $(seq 600); do
-    grep -q '^ready' /tmp/ready && return 0
-    sleep 0.05
-  done
-  echo "the daemon did not become ready"
-  tail -n 20 /tmp/daemon.log
-  exit 1
-}
+# shellcheck source=tests/guest/daemon.sh
+. /daemon.sh
 
 start --create
 brindle volume create db --size 256M > /dev/null
@@ -34,13 +22,11 @@ while sleep 2 && kill -0 $fio 2> /dev/null && [ $rounds -lt 25 ]; do
       kill -CONT $daemon
       ;;
     4)
-      kill -TERM $daemon
-      wait $daemon || true
+      end -TERM
       start
       ;;
     *)
-      kill -KILL $daemon
-      wait $daemon || true
+      end -KILL
       start
       ;;
   esac
