@@ -35,8 +35,8 @@ class Bench:
         self.quick = options.quick
         self.rounds = 3 if options.quick else 5
         self.ms = 500 if options.quick else 2000
-        self.warm_ms = 300
-        self.size_mib = 512 if options.quick else 1024
+        self.warm_ms = 200 if options.quick else 300
+        self.size_mib = 256 if options.quick else 1024
         self.programs, self.work = programs, work
         self.goals = Goals()
         self.runs, self.commands, self.tables = [], {}, {}

@@ -84,7 +84,7 @@ def deep(bench):
 
 
 def after_snap(bench):
-    size = 512 if bench.quick else 2048
+    size = 256 if bench.quick else 2048
     leaves = size // 2
     for device in ("disk", "memory"):
         with Engine(bench, f"{size * 5}M", bench.peers.path("engine.pool") if device == "disk" else None) as engine:
@@ -106,7 +106,7 @@ def after_snap(bench):
 
 def history(bench):
     """The quick form keeps only a few snapshots, for a few seconds; the full one as many as it has time and disk for."""
-    ms, keep = (3500, 2) if bench.quick else (30_000, 20)
+    ms, keep = (2600, 2) if bench.quick else (30_000, 20)
     volumes = 10
     with Engine(bench, "6G" if bench.quick else "24G", bench.peers.path("engine.pool")) as engine:
         for number in range(volumes):
@@ -146,7 +146,7 @@ def seq_read(bench):
 
 def aged(bench):
     """A pool nine tenths of which are one volume, written over and over at random."""
-    pool = 320 if bench.quick else 2048
+    pool = 192 if bench.quick else 2048
     size = pool * 9 // 10
     ms = _ms(bench)
     deadline = time.monotonic() + (20 if bench.quick else 1200)
@@ -174,7 +174,7 @@ def aged(bench):
 
 def amp_write(bench):
     """In memory: bytes are counted, not timed. Half of the pool is the volume."""
-    pool = 2048 if bench.quick else 8192
+    pool = 1024 if bench.quick else 8192
     size = pool // 2
     values = {"depth32": [], "fua1": []}
     with Engine(bench, f"{pool}M", memory="256M") as engine:
@@ -221,7 +221,7 @@ def amp_space(bench):
 
 def map_memory(bench):
     """The growth of the process while a pool that was just opened reads a block of every leaf: what a cached block costs."""
-    size = 1024 if bench.quick else 8192
+    size = 512 if bench.quick else 8192
     path = bench.peers.path("engine.pool")
     for key, pattern in (("random", "dense"), ("sequential", "sequential")):
         with Engine(bench, f"{size * 2}M", path, keep=True) as engine:
