@@ -106,7 +106,7 @@ def after_snap(bench):
 
 def history(bench):
     """The quick form keeps only a few snapshots, for a few seconds; the full one as many as it has time and disk for."""
-    ms, keep = (2600, 2) if bench.quick else (30_000, 20)
+    ms, keep = (3500, 2) if bench.quick else (30_000, 20)
     volumes = 10
     with Engine(bench, "6G" if bench.quick else "24G", bench.peers.path("engine.pool")) as engine:
         for number in range(volumes):
@@ -221,7 +221,7 @@ def amp_space(bench):
 
 def map_memory(bench):
     """The growth of the process while a pool that was just opened reads a block of every leaf: what a cached block costs."""
-    size = 512 if bench.quick else 8192
+    size = 1024 if bench.quick else 8192
     path = bench.peers.path("engine.pool")
     for key, pattern in (("random", "dense"), ("sequential", "sequential")):
         with Engine(bench, f"{size * 2}M", path, keep=True) as engine:
