@@ -89,10 +89,10 @@ bool SegmentMap::pieces_are_sane(const SegmentRecord& record) const {
   });
 }
 
-/// Takes the blocks of all slots that the segment has (of a whole one: that live in it).
+/// Takes the blocks of all slots that live in the segment: where one is dead another segment may have been put.
 bool SegmentMap::claim_slots(const CheckedSegment& segment) {
   const SegmentRecord& record = segment.record;
-  const std::vector<u64>& own = record.packed ? record.present : record.live;
+  const std::vector<u64>& own = record.live;
   const u64 slots = segment_slots(record.kind, chunk_size_);
   u64 last = 0;  // the block that this segment took last: slots of pages share one
   for (u64 slot = 0; slot < slots && !own.empty(); ++slot) {

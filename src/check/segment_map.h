@@ -1,6 +1,6 @@
 // segment_map.h: the segment table as the verifier sees it: where names lead, what is marked live, and what was reached.
 //
-// Holds:  1. No two segments have a block of the device in common, and no chunk holds both segments and tables; what
+// Holds:  1. No block of the device holds what lives in two segments, and no chunk holds both segments and tables; what
 //            breaks this is reported, and the segment that came second is not used.
 //         2. A usable segment's slots lie inside the device.
 #pragma once

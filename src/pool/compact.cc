@@ -5,15 +5,21 @@
 //         3. What replay would read is left alone.
 //         4. Who began to look before the last seal finds all that lived then: while there is such a one nothing moves, since what is
 //            dead to the table is not copied. Nothing would be won by it either: the old places stay his until he ends.
+//         5. A block is written over only while the table is settled (Space::settled) and nothing of its chunk is open or wanted by a
+//            replay: then nobody knows what was there.
+//
+// What lives in a victim is put into the dead blocks of other chunks, the fullest first: so nothing of those is copied, and a chunk is won
+// for what lives in one. (Copied into empty chunks, at a share `e` that lives, 1 / (1 - e) would have to be read and e / (1 - e)
+// written for each.) Where many blocks live side by side they go to an empty chunk, or a hole that takes them together.
 //
 // A victim is read as it lies, with the gaps that are cheaper to read than to leave out, and the next one is read while it is
 // copied. The chunk that is copied into stays open from one round to the next, so that none is left half empty: in a pool that
 // is nearly full a round wins little more than that.
 #include <algorithm>
 #include <array>
-#include <bit>
 
 #include "base/planted.h"
+#include "pool/bitmap.h"
 #include "pool/pool.h"
 
 namespace brindle {
@@ -21,9 +27,16 @@ namespace brindle {
 namespace {
 
 constexpr size_t victims_max = 48;
-constexpr u64 room_step_min = 4;   // chunks
+constexpr u64 room_step_min = 8;   // chunks
 constexpr u64 room_step_max = 32;  // chunks
+constexpr u64 reluctant_min = 4;   // chunks: when fewer are won, those that had better wait are taken too
 constexpr u64 room_step_part = 16;
+// Blocks that live side by side, so many: they stay together.
+constexpr u64 long_run = 16;
+// A victim with less than this part alive goes into an empty chunk: that costs hardly more.
+constexpr u64 holes_from = 10;
+// A chunk with less than this part dead is not filled up: the same room is to be had in fewer chunks, and fewer, longer pieces.
+constexpr u64 holes_part_min = 10;
 constexpr u64 copy_max = 256 * KiB;  // as much as a writer stages
 // A request costs the device as much as some more blocks in one: gaps up to this are read as well.
 constexpr u64 gap_max = 4;    // blocks
@@ -31,25 +44,13 @@ constexpr u64 read_max = 64;  // blocks in one request
 // What lives in a mostly dead chunk lies in single blocks. Read one after the other they would take longer than the log takes to
 // fill what they make room for; and too many at once would keep everybody else from the device.
 constexpr u64 blocks_at_once = 512;
+constexpr u64 holes_at_once = 16;
 constexpr u64 blocks_a_read_min = 8;  // that even a single block is counted as: 64 requests at once at most
 // A read that began before the last seal is waited for, so long at first and then twice as long each time; a walk may take minutes, and
 // whoever needs the room asks again.
 constexpr u64 reader_rest_ns = 200'000;
 constexpr u64 reader_rest_max_ns = 500 * millisecond_ns;
-
-void set(std::vector<u64>& bitmap, u64 at, bool on) {
-  bitmap[at / 64] = (bitmap[at / 64] & ~(u64{1} << (at % 64))) | u64{on} << (at % 64);
-}
-
-/// The first of [from, to) that is set, or is not; `to` where there is none.
-u64 next(const std::vector<u64>& bitmap, bool on, u64 from, u64 to) {
-  while (from < to) {
-    const u64 word = (on ? bitmap[from / 64] : ~bitmap[from / 64]) >> (from % 64);
-    if (word != 0) return std::min(to, from + static_cast<u64>(std::countr_zero(word)));
-    from = round_down(from, 64) + 64;
-  }
-  return to;
-}
+constexpr u64 settle_rest_max_ns = 10 * millisecond_ns;  // without holes it goes on at once, only dearer
 
 }  // namespace
 
@@ -64,52 +65,122 @@ u64 Pool::room_step() const {
   return std::clamp(dead / room_step_part, room_step_min, room_step_max);
 }
 
-/// The chunks with the least that lives: as many as win `room_step`, or as fill the empty chunks that may be copied into;
-/// none where nothing can be won.
-std::vector<u64> Pool::victims() const {
+/// Nothing in the chunk is open, or wanted by a replay.
+bool Pool::quiet(u64 chunk) const {
+  if (space_.use(chunk) != ChunkUse::segments || unreadable_.contains(chunk)) return false;
+  const auto& residents = space_.residents(chunk);
+  return !residents.empty() && std::all_of(residents.begin(), residents.end(), [&](const Segment* segment) {
+    const bool known = segment->last_batch < durable_number_ || planted(Plant::compact_young);
+    return !segment->open && !segment->retired && known;
+  });
+}
+
+/// Blocks in the chunk that are not to be torn apart: those that live side by side with many others, since whoever wrote them together may
+/// read them together; and pages.
+u64 Pool::held_together(u64 chunk) const {
+  const auto lived_in = space_.blocks_lived_in(chunk);
+  const u64 blocks = space_.chunk_size() / block_size;
+  if (!lived_in) return blocks;
+  u64 sum = 0;
+  for (const Segment* segment : space_.residents(chunk)) {
+    if (segment->record.kind == SegmentKind::pages) sum += div_up(segment->live_count * page_slot_size, block_size);
+  }
+  for (u64 from = 0; (from = next_bit(*lived_in, true, from, blocks)) < blocks;) {
+    const u64 to = next_bit(*lived_in, false, from, blocks);
+    if (to - from >= long_run) sum += to - from;
+    from = to;
+  }
+  return std::min(sum, blocks);
+}
+
+/// The chunks with the least that lives: as many as win `room_step`, or as fill what may be copied into; none where nothing can be won.
+std::vector<Pool::Victim> Pool::victims() const {
   const u64 chunk_size = space_.chunk_size();
   std::vector<std::pair<u64, u64>> candidates;  // live bytes, chunk
+  u64 dead = 0;                                 // in chunks that stay
   for (u64 chunk = 1; chunk < space_.chunks_made(); ++chunk) {
-    if (space_.use(chunk) != ChunkUse::segments || unreadable_.contains(chunk)) continue;
+    if (!quiet(chunk)) continue;
     const u64 live = space_.live_bytes(chunk);
-    if (live + gain_min() > chunk_size) continue;
-    const auto& residents = space_.residents(chunk);
-    const bool quiet = std::all_of(residents.begin(), residents.end(), [&](const Segment* segment) {
-      const bool known = segment->last_batch < durable_number_ || planted(Plant::compact_young);
-      return !segment->open && !segment->retired && known;
-    });
-    if (!residents.empty() && quiet) candidates.emplace_back(live, chunk);
+    dead += chunk_size - std::min(live, chunk_size);
+    if (live + gain_min() <= chunk_size) candidates.emplace_back(live, chunk);
   }
   const size_t most = std::min(victims_max, candidates.size());
   std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(most), candidates.end());
   // One chunk to copy into is always to be had.
   const u64 empty = std::max<u64>(space_.written_free(), kept_from_compaction + 1) - kept_from_compaction;
   const u64 room = empty * chunk_size + (target_ ? target_->room() : 0);
-  std::vector<u64> chosen;
+  std::vector<Victim> chosen;
+  std::vector<std::pair<u64, u64>> in_order;  // candidates whose runs are not to be torn apart
   u64 copied = 0;
+  u64 into_holes = 0;
   u64 won = 0;
   const u64 wanted = room_step() * chunk_size;
+  const bool settled = space_.settled() || planted(Plant::holes_unsettled);
   for (size_t i = 0; i < most && won < wanted; ++i) {
     const auto [live, chunk] = candidates[i];
-    if (live > chunk_size / 2 && won >= room_step_min * chunk_size) break;  // it had better die some more
+    const u64 together =
+        settled && live * holes_from > chunk_size ? std::min(held_together(chunk) * block_size, live) : live;
+    if (together > live / 2) {
+      in_order.push_back(candidates[i]);
+      if (live > chunk_size / 2) continue;  // it had better die some more
+    }
+    const u64 to_target = together > live / 2 ? live : together;
+    if (copied + to_target + gain_min() > room) continue;
+    if (into_holes + live - to_target > (dead - (chunk_size - live)) / 2) continue;
+    dead -= chunk_size - live;
+    copied += to_target + gain_min();
+    into_holes += live - to_target;
+    won += chunk_size - to_target;
+    chosen.push_back({chunk, to_target < live});
+    if (together > live / 2) in_order.pop_back();
+  }
+  for (const auto& [live, chunk] : in_order) {
+    if (won >= reluctant_min * chunk_size) break;
     copied += live + gain_min();
     if (copied > room) break;
     won += chunk_size - live;
-    chosen.push_back(chunk);
+    chosen.push_back({chunk, false});
   }
   return chosen;
+}
+
+/// The fullest chunks that have holes enough: what is put there is the least likely to be carried on soon.
+void Pool::find_holes(const std::vector<Victim>& chosen) {
+  const u64 chunk_size = space_.chunk_size();
+  u64 wanted = 0;
+  std::set<u64> leaving;
+  for (const Victim& victim : chosen) {
+    leaving.insert(victim.chunk);
+    if (victim.into_holes) wanted += space_.live_bytes(victim.chunk) / block_size;
+  }
+  if (wanted == 0) return;
+  std::vector<std::pair<u64, u64>> candidates;  // live bytes, chunk
+  const u64 most = chunk_size - chunk_size / holes_part_min;
+  for (u64 chunk = 1; chunk < space_.chunks_made(); ++chunk) {
+    if (leaving.contains(chunk) || !quiet(chunk)) continue;
+    const u64 live = space_.live_bytes(chunk);
+    if (live <= most) candidates.emplace_back(live, chunk);
+  }
+  std::sort(candidates.begin(), candidates.end(), std::greater<>());
+  for (const auto& [live, chunk] : candidates) {
+    if (holes_.left() >= wanted) break;
+    holes_.add(chunk);
+  }
 }
 
 /// A victim in memory.
 struct Pool::Source {
   u64 chunk = 0;
+  bool into_holes = false;
   MutBytes bytes;  // as long as a chunk; what lives has its place in it, the rest is anything
   Status status;
 };
 
 Task<Pool::Compaction> Pool::compact() {
   co_await compacting_.acquire();
-  for (u64 rest_ns = reader_rest_ns; space_.read_from_before_seal() && rest_ns < reader_rest_max_ns && !stopping_; rest_ns *= 2) {
+  for (u64 rest_ns = reader_rest_ns; rest_ns < reader_rest_max_ns && !stopping_ && !latched_; rest_ns *= 2) {
+    const bool unsettled = !space_.settled() && rest_ns < settle_rest_max_ns;
+    if (!space_.read_from_before_seal() && !unsettled) break;
     co_await runtime_.sleep(rest_ns);
   }
   const u64 began_ns = runtime_.now_ns();
@@ -118,7 +189,7 @@ Task<Pool::Compaction> Pool::compact() {
   const ReadGuard guard(space_);
   compaction_reads_ = guard.generation();
   bool held_up = space_.read_from_before_seal(compaction_reads_);
-  const std::vector<u64> chosen = held_up ? std::vector<u64>() : victims();
+  const std::vector<Victim> chosen = held_up ? std::vector<Victim>() : victims();
   bool moved = false;
   if (!chosen.empty()) {
     if (!target_) {
@@ -132,7 +203,9 @@ Task<Pool::Compaction> Pool::compact() {
       if (victim_bytes_[i].size() == 0) victim_bytes_[i] = AlignedBuffer(space_.chunk_size());
       sources[i].bytes = victim_bytes_[i].span();
     }
-    sources[0].chunk = chosen[0];
+    find_holes(chosen);
+    sources[0].chunk = chosen[0].chunk;
+    sources[0].into_holes = chosen[0].into_holes;
     co_await read_source(sources[0]);
     Status status;
     for (size_t i = 0; i < chosen.size() && status && !stopping_ && !latched_; ++i) {
@@ -141,7 +214,8 @@ Task<Pool::Compaction> Pool::compact() {
       Source& source = sources[i % 2];
       Gate ahead(runtime_);
       if (i + 1 < chosen.size()) {
-        sources[(i + 1) % 2].chunk = chosen[i + 1];
+        sources[(i + 1) % 2].chunk = chosen[i + 1].chunk;
+        sources[(i + 1) % 2].into_holes = chosen[i + 1].into_holes;
         ahead.spawn(read_source(sources[(i + 1) % 2]));
       }
       if (source.status) {
@@ -160,6 +234,7 @@ Task<Pool::Compaction> Pool::compact() {
     // After a failure what is staged is dropped, and with it the rest of its chunk.
     if (!status) target_->leave();
     settle_targets();
+    holes_.leave();
     counters_.compaction_ns += runtime_.now_ns() - began_ns;
   }
   compacting_.release();
@@ -179,8 +254,8 @@ void Pool::settle_targets() {
 Task<bool> Pool::compact_idle() {
   u64 dead = 0;
   u64 chunks = 0;
-  for (u64 chunk : victims()) {
-    dead += space_.chunk_size() - space_.live_bytes(chunk);
+  for (const Victim& victim : victims()) {
+    dead += space_.chunk_size() - space_.live_bytes(victim.chunk);
     ++chunks;
   }
   bool moved = false;
@@ -209,8 +284,8 @@ Task<void> Pool::read_range(Source& source, const std::vector<u64>& wanted, u64 
   const Status status = co_await device_.read(chunk_offset + from * block_size, into);
   if (!status) {
     // A gap that cannot be read is no harm.
-    for (u64 at = from; (at = next(wanted, true, at, to)) < to;) {
-      const u64 end = next(wanted, false, at, to);
+    for (u64 at = from; (at = next_bit(wanted, true, at, to)) < to;) {
+      const u64 end = next_bit(wanted, false, at, to);
       into = source.bytes.subspan(at * block_size, (end - at) * block_size);
       const Status alone = co_await device_.read(chunk_offset + at * block_size, into);
       if (!alone) source.status = alone;
@@ -225,38 +300,20 @@ Task<void> Pool::read_source(Source& source) {
   source.status = {};
   const u64 chunk_size = space_.chunk_size();
   const u64 blocks = chunk_size / block_size;
-  const u64 chunk_offset = space_.chunk_offset(source.chunk);
-  std::vector<u64> wanted(div_up(blocks, 64));
-  for (const Segment* segment : space_.residents(source.chunk)) {
-    const SegmentRecord& record = segment->record;
-    const u64 slot_bytes = slot_size(record.kind);
-    const u64 slots = segment_slots(record.kind, chunk_size);
-    if (record.live.empty()) continue;
-    for (size_t i = 0; i < record.pieces.size(); ++i) {
-      if (record.pieces[i].offset / chunk_size != source.chunk) continue;
-      const u64 end = i + 1 < record.pieces.size() ? record.pieces[i + 1].first_slot : slots;
-      for (u64 slot = record.pieces[i].first_slot; (slot = next(record.live, true, slot, end)) < end;) {
-        u64 run = 0;
-        const auto at = space_.locate(SlotName::of(record.number, slot), &run);
-        if (!at) {
-          source.status = Error{Code::corrupt, "a live slot has no place"};
-          co_return;
-        }
-        run = std::min(run, next(record.live, false, slot, end) - slot);
-        const u64 last = (*at + run * slot_bytes - 1 - chunk_offset) / block_size;
-        for (u64 block = (*at - chunk_offset) / block_size; block <= last; ++block) set(wanted, block, true);
-        slot += run;
-      }
-    }
+  const auto lived_in = space_.blocks_lived_in(source.chunk);
+  if (!lived_in) {
+    source.status = Error{Code::corrupt, "a live slot has no place"};
+    co_return;
   }
+  const std::vector<u64>& wanted = *lived_in;
   Semaphore under_way(runtime_, blocks_at_once);
   Gate reads(runtime_);
-  for (u64 from = 0; (from = next(wanted, true, from, blocks)) < blocks;) {
-    u64 to = next(wanted, false, from, blocks);
+  for (u64 from = 0; (from = next_bit(wanted, true, from, blocks)) < blocks;) {
+    u64 to = next_bit(wanted, false, from, blocks);
     for (u64 more = to; to < blocks && to - from < read_max;) {
-      more = next(wanted, true, to, blocks);
+      more = next_bit(wanted, true, to, blocks);
       if (more == blocks || more - to > gap_max) break;
-      to = next(wanted, false, more, blocks);
+      to = next_bit(wanted, false, more, blocks);
     }
     to = std::min(to, from + read_max);
     const u64 permits = std::max(to - from, blocks_a_read_min);
@@ -274,15 +331,43 @@ struct Pool::Move {
   std::vector<u64> present;
 };
 
+/// What goes into a hole.
+struct Pool::HoleWrite {
+  u64 offset;
+  u64 length;
+  std::vector<iovec> from;
+};
+
+Task<void> Pool::write_hole(const HoleWrite& hole, Status& status, Semaphore& under_way) {
+  const Status written = co_await device_.write(hole.offset, hole.from);
+  if (!written) status = written;
+  counters_.compacted_bytes += hole.length;
+  under_way.release();
+}
+
+Task<Status> Pool::write_holes(const std::vector<HoleWrite>& holes) {
+  Status status;
+  Semaphore under_way(runtime_, holes_at_once);
+  Gate writes(runtime_);
+  for (const HoleWrite& hole : holes) {
+    co_await under_way.acquire();
+    writes.spawn(write_hole(hole, status, under_way));
+  }
+  co_await writes.close();
+  co_return status;
+}
+
 /// Copies what lives in the victim, and points the segment table at the copies.
 Task<Status> Pool::evacuate(Source& source) {
   const std::vector<Segment*> residents = space_.residents(source.chunk);  // a copy: the list may change
   std::vector<Move> moves;
+  std::vector<HoleWrite> holes;
   Status status;
   for (Segment* segment : residents) {
-    status = co_await copy_segment(*segment, source, moves);
+    status = co_await copy_segment(*segment, source, moves, holes);
     if (!status) break;
   }
+  if (auto written = co_await write_holes(holes); !written) co_return written;
   if (!planted(Plant::copies_staged)) {
     if (auto flushed = co_await target_->flush(); !flushed) co_return flushed;
   }
@@ -293,7 +378,8 @@ Task<Status> Pool::evacuate(Source& source) {
 }
 
 /// Copies the live slots of those pieces of the segment that lie in the victim.
-Task<Status> Pool::copy_segment(Segment& segment, Source& source, std::vector<Move>& moves) {
+Task<Status> Pool::copy_segment(Segment& segment, Source& source, std::vector<Move>& moves,
+                                std::vector<HoleWrite>& holes) {
   const SegmentRecord& record = segment.record;
   const u64 chunk_size = space_.chunk_size();
   const u64 chunk_offset = space_.chunk_offset(source.chunk);
@@ -320,26 +406,39 @@ Task<Status> Pool::copy_segment(Segment& segment, Source& source, std::vector<Mo
     }
     const u64 end = i + 1 < before.size() ? before[i + 1].first_slot : slots;
     bool in_piece = false;
+    u64 follows = 0;  // where the piece would go on
     for (u64 slot = before[i].first_slot; slot < end;) {
-      const u64 first = next(live, true, slot, end);
-      for (; slot < first; ++slot) set(move.present, slot, false);
+      const u64 first = next_bit(live, true, slot, end);
+      for (; slot < first; ++slot) set_bit_to(move.present, slot, false);
       if (slot == end) break;
       u64 run = 0;
       const auto from = space_.locate(SlotName::of(record.number, slot), &run);
       if (!from) co_return Error{Code::corrupt, "a live slot has no place"};
-      run = std::min({run, next(live, false, slot, end) - slot, copy_max / slot_bytes});
-      bool other_chunk = false;
-      if (record.kind == SegmentKind::data) {
-        // What is left of the target is filled up; data may go on in the next one at any slot.
-        if (target_->room() >= 2 * block_size) run = std::min(run, target_->room() / block_size - 1);
-        auto left = co_await target_->reserve(run * slot_bytes);
-        if (!left) co_return left.error();
-        other_chunk = *left;
+      run = std::min({run, next_bit(live, false, slot, end) - slot, copy_max / slot_bytes});
+      const std::byte* const bytes = source.bytes.data() + (*from - chunk_offset);
+      u64 at = 0;
+      Holes::Run hole;
+      if (source.into_holes && record.kind == SegmentKind::data) hole = holes_.take(run, run < long_run ? 1 : long_run);
+      if (hole.blocks > 0) {
+        run = hole.blocks;
+        at = hole.offset;
+        const bool goes_on = !holes.empty() && holes.back().offset + holes.back().length == at && at % chunk_size != 0;
+        if (!goes_on) holes.push_back({at, 0, {}});
+        holes.back().length += run * block_size;
+        holes.back().from.push_back({const_cast<std::byte*>(bytes), run * block_size});
+      } else {
+        if (record.kind == SegmentKind::data) {
+          // What is left of the target is filled up; data may go on in the next one at any slot.
+          if (target_->room() >= 2 * block_size) run = std::min(run, target_->room() / block_size - 1);
+          if (auto left = co_await target_->reserve(run * slot_bytes); !left) co_return left.error();
+        }
+        // Two segments never share a block.
+        const u64 align = std::exchange(begun, true) ? slot_bytes : block_size;
+        at = target_->append({bytes, run * slot_bytes}, align);
       }
-      // Two segments never share a block.
-      const u64 align = std::exchange(begun, true) ? slot_bytes : block_size;
-      const u64 at = target_->append(source.bytes.subspan(*from - chunk_offset, run * slot_bytes), align);
-      if (!in_piece || other_chunk) move.pieces.push_back({static_cast<u32>(slot), at});
+      // A piece never goes on in another chunk, even if that is the next one.
+      if (!in_piece || at != follows || at % chunk_size == 0) move.pieces.push_back({static_cast<u32>(slot), at});
+      follows = at + run * slot_bytes;
       in_piece = true;
       slot += run;
     }

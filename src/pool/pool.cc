@@ -30,6 +30,7 @@ Pool::Pool(Runtime& runtime, Device& device, PoolClient& client, PoolOptions opt
       client_(client),
       options_(options),
       space_(chunk_size_min),
+      holes_(space_),
       checkpointing_(runtime),
       compacting_(runtime),
       filling_(runtime),

@@ -18,6 +18,7 @@
 #include "base/aligned.h"
 #include "pool/block_reader.h"
 #include "pool/chunk_writer.h"
+#include "pool/holes.h"
 #include "pool/log.h"
 
 namespace brindle {
@@ -203,16 +204,26 @@ class Pool {
   Task<Compaction> compact();
   /// Returns whether another round may win something.
   Task<bool> compact_idle();
-  std::vector<u64> victims() const;
+  struct Victim {
+    u64 chunk;
+    bool into_holes;  // of other chunks; otherwise into an empty one
+  };
+  std::vector<Victim> victims() const;
+  void find_holes(const std::vector<Victim>& chosen);
+  bool quiet(u64 chunk) const;
+  u64 held_together(u64 chunk) const;
   u64 room_step() const;
   u64 gain_min() const;
   struct Source;
   struct Move;
+  struct HoleWrite;
   Task<void> read_source(Source& source);
   Task<void> read_range(Source& source, const std::vector<u64>& wanted, u64 from, u64 to, Semaphore& under_way,
                         u64 permits);
   Task<Status> evacuate(Source& source);
-  Task<Status> copy_segment(Segment& segment, Source& source, std::vector<Move>& moves);
+  Task<Status> copy_segment(Segment& segment, Source& source, std::vector<Move>& moves, std::vector<HoleWrite>& holes);
+  Task<Status> write_holes(const std::vector<HoleWrite>& holes);
+  Task<void> write_hole(const HoleWrite& hole, Status& status, Semaphore& under_way);
   void settle_targets();
   // upkeep.cc
   Task<Result<u64>> chunk_for_log(bool urgent);
@@ -245,6 +256,7 @@ class Pool {
   std::unique_ptr<ChunkWriter> page_writer_;
   std::unique_ptr<ChunkWriter> table_writer_;
   std::unique_ptr<ChunkWriter> target_;  // of compaction
+  Holes holes_;                          // that it copies into as well
   std::array<AlignedBuffer, 2> victim_bytes_;  // kept from one round to the next: fresh memory costs more than the copy
   std::vector<u64> targets_left_;        // held until all that was copied into them is pointed at
   u64 compaction_reads_ = 0;  // the generation of the compaction under way

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/planted.h"
+#include "pool/bitmap.h"
 
 namespace brindle {
 
@@ -39,6 +40,13 @@ std::vector<u32> ranks_of(const std::vector<u64>& bitmap) {
 u64 rank_of(const Segment& segment, u64 slot) {
   const u64 below = segment.record.present[slot / 64] & ((u64{1} << (slot % 64)) - 1);
   return segment.ranks[slot / 64] + static_cast<u64>(std::popcount(below));
+}
+
+/// The last piece that begins at the slot or before; the first one where none does.
+size_t piece_of(const SegmentRecord& record, u64 slot) {
+  const auto next = std::upper_bound(record.pieces.begin(), record.pieces.end(), slot,
+                                     [](u64 at, const SegmentPiece& piece) { return at < piece.first_slot; });
+  return next == record.pieces.begin() ? 0 : static_cast<size_t>(next - record.pieces.begin()) - 1;
 }
 
 }  // namespace
@@ -173,10 +181,12 @@ Segment& Space::add_segment(SegmentRecord record, bool open) {
   return *(segments_[number] = std::move(segment));
 }
 
-Segment* Space::find(u64 number) {
+const Segment* Space::find(u64 number) const {
   const auto at = segments_.find(number);
   return at == segments_.end() ? nullptr : at->second.get();
 }
+
+Segment* Space::find(u64 number) { return const_cast<Segment*>(std::as_const(*this).find(number)); }
 
 void Space::close_segment(u64 number) {
   Segment* segment = find(number);
@@ -185,7 +195,7 @@ void Space::close_segment(u64 number) {
   closed_.insert(number);
 }
 
-std::optional<u64> Space::locate(SlotName name, u64* run) {
+std::optional<u64> Space::locate(SlotName name, u64* run) const {
   const Segment* segment = find(name.segment());
   if (segment == nullptr) return std::nullopt;
   const SegmentRecord& record = segment->record;
@@ -197,8 +207,7 @@ std::optional<u64> Space::locate(SlotName name, u64* run) {
     return record.pieces.front().offset + slot * slot_size(record.kind);
   }
   if (!bit(record.present, slot)) return std::nullopt;
-  size_t piece = record.pieces.size() - 1;
-  while (piece > 0 && record.pieces[piece].first_slot > slot) --piece;
+  const size_t piece = piece_of(record, slot);
   const u64 first = record.pieces[piece].first_slot;
   if (slot < first) return std::nullopt;
   if (run != nullptr) {
@@ -222,6 +231,31 @@ void Space::moved(Segment& segment, std::vector<SegmentPiece> pieces, std::vecto
   if (planted(Plant::source_freed)) {
     for (u64 chunk : std::exchange(emptied_, {})) give_back(chunk);
   }
+}
+
+std::optional<std::vector<u64>> Space::blocks_lived_in(u64 chunk) const {
+  std::vector<u64> blocks(div_up(chunk_size_ / block_size, 64));
+  for (const Segment* segment : residents_[chunk]) {
+    const SegmentRecord& record = segment->record;
+    const u64 slot_bytes = slot_size(record.kind);
+    const u64 slots = segment_slots(record.kind, chunk_size_);
+    for (size_t i = 0; i < record.pieces.size() && !record.live.empty(); ++i) {
+      if (record.pieces[i].offset / chunk_size_ != chunk) continue;
+      const u64 end = i + 1 < record.pieces.size() ? record.pieces[i + 1].first_slot : slots;
+      for (u64 slot = record.pieces[i].first_slot; (slot = next_bit(record.live, true, slot, end)) < end;) {
+        u64 run = 0;
+        const auto at = locate(SlotName::of(record.number, slot), &run);
+        if (!at) return std::nullopt;
+        run = std::min(run, next_bit(record.live, false, slot, end) - slot);
+        const u64 last = (*at + run * slot_bytes - 1 - chunk_offset(chunk)) / block_size;
+        for (u64 block = (*at - chunk_offset(chunk)) / block_size; block <= last; ++block) {
+          blocks[block / 64] |= u64{1} << (block % 64);
+        }
+        slot += run;
+      }
+    }
+  }
+  return blocks;
 }
 
 // --- liveness -------------------------------------------------------------------------------------------------------
@@ -262,8 +296,7 @@ void Space::set_live(Segment& segment, u32 slot, u64 count, bool live) {
   SegmentRecord& record = segment.record;
   const u64 slots = segment_slots(record.kind, chunk_size_);
   if (record.live.empty()) record.live.resize(div_up(slots, 64));
-  size_t piece = record.pieces.size() - 1;
-  while (piece > 0 && record.pieces[piece].first_slot > slot) --piece;
+  size_t piece = piece_of(record, slot);
   for (u64 at = slot; at < slot + count; ++at) {
     CHECK_NOTE(at < slots && bit(record.live, at) != live, live ? "a slot given twice" : "a slot freed twice");
     record.live[at / 64] ^= u64{1} << (at % 64);
@@ -279,6 +312,7 @@ void Space::set_live(Segment& segment, u32 slot, u64 count, bool live) {
 
 void Space::seal(u64 number) {
   sealed_generation_ = ++generation_;
+  sealed_ = true;
   for (const Range& range : allocated_) {
     Segment* segment = find(range.first.segment());
     CHECK(segment != nullptr);
@@ -321,6 +355,7 @@ void Space::seal(u64 number) {
 }
 
 void Space::durable() {
+  sealed_ = false;
   if (planted(Plant::readers_ignored)) {
     for (u64 chunk : std::exchange(releasing_, {})) give_back(chunk);
   }

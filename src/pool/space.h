@@ -87,14 +87,19 @@ class Space {
   void load_segment_numbers(u64 next) { next_segment_ = next; }
   Segment& add_segment(SegmentRecord record, bool open);
   Segment* find(u64 number);
+  const Segment* find(u64 number) const;
   void close_segment(u64 number);
   /// The byte address of `slot`; nothing when the segment table knows no such slot. `run`: how many slots follow in place.
-  std::optional<u64> locate(SlotName name, u64* run = nullptr);
+  std::optional<u64> locate(SlotName name, u64* run = nullptr) const;
   /// Compaction moved what lives in a segment.
   void moved(Segment& segment, std::vector<SegmentPiece> pieces, std::vector<u64> present);
   const std::unordered_map<u64, std::unique_ptr<Segment>>& segments() const { return segments_; }
   /// Segments that have something in `chunk`.
   const std::vector<Segment*>& residents(u64 chunk) const { return residents_[chunk]; }
+  /// The blocks of `chunk` in which something lives, by the last seal: a bit each. Nothing where a live slot has no place.
+  std::optional<std::vector<u64>> blocks_lived_in(u64 chunk) const;
+  /// What is dead to the table is dead to the durable checkpoint and to everybody who looks: it may be written over.
+  bool settled() const { return !sealed_ && releases_.empty(); }
   /// Bytes in `chunk` that live, by the last seal.
   u64 live_bytes(u64 chunk) const { return segment_live_[chunk] + table_live_[chunk]; }
 
@@ -185,6 +190,7 @@ class Space {
   std::map<u64, u64> readers_;                  // generation -> how many are inside
   u64 generation_ = 1;
   u64 sealed_generation_ = 1;  // of who begins after the last seal
+  bool sealed_ = false;        // and the checkpoint of that seal is not durable yet
 
   u64 live_blocks_ = 0;
   u64 live_page_slots_ = 0;

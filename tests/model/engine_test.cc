@@ -306,6 +306,21 @@ TEST(EngineSpaceTest, APoolThatIsNearlyFullEverywhereAlikeIsWrittenOn) {
   EXPECT_TRUE(status) << status.error().message;
 }
 
+TEST(EngineSpaceTest, WhatLivesInAVictimGoesIntoTheHolesOfOthers) {
+  World world({.pool_size = 96 * MiB});
+  ASSERT_TRUE(world.open());
+  const u64 blocks = world.engine().status().free / block_size * 17 / 20;
+  world.create("db", blocks * block_size);
+  const auto to = world.handle("db");
+  ASSERT_TRUE(world.run(overwrite_at_once(world.runtime(), *to, blocks, 3 * blocks)));
+  const u64 before = world.engine().pool_counters().compacted_bytes;
+  ASSERT_TRUE(world.run(overwrite_at_once(world.runtime(), *to, blocks, 2 * blocks)));
+  const u64 copied = world.engine().pool_counters().compacted_bytes - before;
+  EXPECT_GT(copied, 0u);
+  // Victims are some three quarters full. Into empty chunks it would be three blocks for each that is written.
+  EXPECT_LT(copied, 2 * blocks * block_size);
+}
+
 TEST_F(EngineTest, AVolumeOf16TiBWorksOnASmallPool) {
   world.create("big", 16 * TiB);
   const u64 end = 16 * TiB;
