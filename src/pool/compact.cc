@@ -2,11 +2,9 @@
 //
 // Holds:  1. Names stay: only the segment table changes. No map, snapshot or clone is touched.
 //         2. The old places are given again only after the checkpoint that makes the new ones durable.
-//         3. What replay would read is left alone.
-//         4. Who began to look before the last seal finds all that lived then: while there is such a one nothing moves, since what is
+//         3. Who began to look before the last seal finds all that lived then: while there is such a one nothing moves, since what is
 //            dead to the table is not copied. Nothing would be won by it either: the old places stay his until he ends.
-//         5. A block is written over only while the table is settled (Space::settled) and nothing of its chunk is open or wanted by a
-//            replay: then nobody knows what was there.
+//         4. A block is written over only where it was dead while the table was settled (Space::settled): nobody knows what was there.
 //
 // What lives in a victim is put into the dead blocks of other chunks, the fullest first: so nothing of those is copied, and a chunk is won
 // for what lives in one. (Copied into empty chunks, at a share `e` that lives, 1 / (1 - e) would have to be read and e / (1 - e)
@@ -19,6 +17,7 @@
 #include <array>
 
 #include "base/planted.h"
+#include "device/vectors.h"
 #include "pool/bitmap.h"
 #include "pool/pool.h"
 
@@ -26,17 +25,6 @@ namespace brindle {
 
 namespace {
 
-constexpr size_t victims_max = 48;
-constexpr u64 room_step_min = 8;   // chunks
-constexpr u64 room_step_max = 32;  // chunks
-constexpr u64 reluctant_min = 4;   // chunks: when fewer are won, those that had better wait are taken too
-constexpr u64 room_step_part = 16;
-// Blocks that live side by side, so many: they stay together.
-constexpr u64 long_run = 16;
-// A victim with less than this part alive goes into an empty chunk: that costs hardly more.
-constexpr u64 holes_from = 10;
-// A chunk with less than this part dead is not filled up: the same room is to be had in fewer chunks, and fewer, longer pieces.
-constexpr u64 holes_part_min = 10;
 constexpr u64 copy_max = 256 * KiB;  // as much as a writer stages
 // A request costs the device as much as some more blocks in one: gaps up to this are read as well.
 constexpr u64 gap_max = 4;    // blocks
@@ -54,124 +42,9 @@ constexpr u64 settle_rest_max_ns = 10 * millisecond_ns;  // without holes it goe
 
 }  // namespace
 
-/// A victim that wins less than this is not worth its copy. It covers what is wasted at the ends of targets.
-u64 Pool::gain_min() const { return space_.chunk_size() / 64 + block_size; }
-
-/// How many chunks are won at a time: a part of those that nothing lives in, taken together. Each time costs two checkpoints, and the
-/// more is dead the less is copied for it; where little is dead it had better become more before it is copied around.
-u64 Pool::room_step() const {
-  const u64 taken = used();
-  const u64 dead = size() > taken ? (size() - taken) / space_.chunk_size() : 0;
-  return std::clamp(dead / room_step_part, room_step_min, room_step_max);
-}
-
-/// Nothing in the chunk is open, or wanted by a replay.
-bool Pool::quiet(u64 chunk) const {
-  if (space_.use(chunk) != ChunkUse::segments || unreadable_.contains(chunk)) return false;
-  const auto& residents = space_.residents(chunk);
-  return !residents.empty() && std::all_of(residents.begin(), residents.end(), [&](const Segment* segment) {
-    const bool known = segment->last_batch < durable_number_ || planted(Plant::compact_young);
-    return !segment->open && !segment->retired && known;
-  });
-}
-
-/// Blocks in the chunk that are not to be torn apart: those that live side by side with many others, since whoever wrote them together may
-/// read them together; and pages.
-u64 Pool::held_together(u64 chunk) const {
-  const auto lived_in = space_.blocks_lived_in(chunk);
-  const u64 blocks = space_.chunk_size() / block_size;
-  if (!lived_in) return blocks;
-  u64 sum = 0;
-  for (const Segment* segment : space_.residents(chunk)) {
-    if (segment->record.kind == SegmentKind::pages) sum += div_up(segment->live_count * page_slot_size, block_size);
-  }
-  for (u64 from = 0; (from = next_bit(*lived_in, true, from, blocks)) < blocks;) {
-    const u64 to = next_bit(*lived_in, false, from, blocks);
-    if (to - from >= long_run) sum += to - from;
-    from = to;
-  }
-  return std::min(sum, blocks);
-}
-
-/// The chunks with the least that lives: as many as win `room_step`, or as fill what may be copied into; none where nothing can be won.
-std::vector<Pool::Victim> Pool::victims() const {
-  const u64 chunk_size = space_.chunk_size();
-  std::vector<std::pair<u64, u64>> candidates;  // live bytes, chunk
-  u64 dead = 0;                                 // in chunks that stay
-  for (u64 chunk = 1; chunk < space_.chunks_made(); ++chunk) {
-    if (!quiet(chunk)) continue;
-    const u64 live = space_.live_bytes(chunk);
-    dead += chunk_size - std::min(live, chunk_size);
-    if (live + gain_min() <= chunk_size) candidates.emplace_back(live, chunk);
-  }
-  const size_t most = std::min(victims_max, candidates.size());
-  std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(most), candidates.end());
-  // One chunk to copy into is always to be had.
-  const u64 empty = std::max<u64>(space_.written_free(), kept_from_compaction + 1) - kept_from_compaction;
-  const u64 room = empty * chunk_size + (target_ ? target_->room() : 0);
-  std::vector<Victim> chosen;
-  std::vector<std::pair<u64, u64>> in_order;  // candidates whose runs are not to be torn apart
-  u64 copied = 0;
-  u64 into_holes = 0;
-  u64 won = 0;
-  const u64 wanted = room_step() * chunk_size;
-  const bool settled = space_.settled() || planted(Plant::holes_unsettled);
-  for (size_t i = 0; i < most && won < wanted; ++i) {
-    const auto [live, chunk] = candidates[i];
-    const u64 together =
-        settled && live * holes_from > chunk_size ? std::min(held_together(chunk) * block_size, live) : live;
-    if (together > live / 2) {
-      in_order.push_back(candidates[i]);
-      if (live > chunk_size / 2) continue;  // it had better die some more
-    }
-    const u64 to_target = together > live / 2 ? live : together;
-    if (copied + to_target + gain_min() > room) continue;
-    if (into_holes + live - to_target > (dead - (chunk_size - live)) / 2) continue;
-    dead -= chunk_size - live;
-    copied += to_target + gain_min();
-    into_holes += live - to_target;
-    won += chunk_size - to_target;
-    chosen.push_back({chunk, to_target < live});
-    if (together > live / 2) in_order.pop_back();
-  }
-  for (const auto& [live, chunk] : in_order) {
-    if (won >= reluctant_min * chunk_size) break;
-    copied += live + gain_min();
-    if (copied > room) break;
-    won += chunk_size - live;
-    chosen.push_back({chunk, false});
-  }
-  return chosen;
-}
-
-/// The fullest chunks that have holes enough: what is put there is the least likely to be carried on soon.
-void Pool::find_holes(const std::vector<Victim>& chosen) {
-  const u64 chunk_size = space_.chunk_size();
-  u64 wanted = 0;
-  std::set<u64> leaving;
-  for (const Victim& victim : chosen) {
-    leaving.insert(victim.chunk);
-    if (victim.into_holes) wanted += space_.live_bytes(victim.chunk) / block_size;
-  }
-  if (wanted == 0) return;
-  std::vector<std::pair<u64, u64>> candidates;  // live bytes, chunk
-  const u64 most = chunk_size - chunk_size / holes_part_min;
-  for (u64 chunk = 1; chunk < space_.chunks_made(); ++chunk) {
-    if (leaving.contains(chunk) || !quiet(chunk)) continue;
-    const u64 live = space_.live_bytes(chunk);
-    if (live <= most) candidates.emplace_back(live, chunk);
-  }
-  std::sort(candidates.begin(), candidates.end(), std::greater<>());
-  for (const auto& [live, chunk] : candidates) {
-    if (holes_.left() >= wanted) break;
-    holes_.add(chunk);
-  }
-}
-
 /// A victim in memory.
 struct Pool::Source {
-  u64 chunk = 0;
-  bool into_holes = false;
+  Victim victim{};
   MutBytes bytes;  // as long as a chunk; what lives has its place in it, the rest is anything
   Status status;
 };
@@ -204,8 +77,7 @@ Task<Pool::Compaction> Pool::compact() {
       sources[i].bytes = victim_bytes_[i].span();
     }
     find_holes(chosen);
-    sources[0].chunk = chosen[0].chunk;
-    sources[0].into_holes = chosen[0].into_holes;
+    sources[0].victim = chosen[0];
     co_await read_source(sources[0]);
     Status status;
     for (size_t i = 0; i < chosen.size() && status && !stopping_ && !latched_; ++i) {
@@ -214,8 +86,7 @@ Task<Pool::Compaction> Pool::compact() {
       Source& source = sources[i % 2];
       Gate ahead(runtime_);
       if (i + 1 < chosen.size()) {
-        sources[(i + 1) % 2].chunk = chosen[i + 1].chunk;
-        sources[(i + 1) % 2].into_holes = chosen[i + 1].into_holes;
+        sources[(i + 1) % 2].victim = chosen[i + 1];
         ahead.spawn(read_source(sources[(i + 1) % 2]));
       }
       if (source.status) {
@@ -225,7 +96,7 @@ Task<Pool::Compaction> Pool::compact() {
           ++counters_.compacted_chunks;
         }
       } else {
-        unreadable_.insert(source.chunk);  // it stays where it is, and others are tried
+        failing_.insert(source.victim.chunk);  // it stays where it is, and others are tried
       }
       co_await ahead.close();
       co_await runtime_.yield();  // requests go first
@@ -278,7 +149,7 @@ Task<bool> Pool::compact_idle() {
 
 Task<void> Pool::read_range(Source& source, const std::vector<u64>& wanted, u64 from, u64 to, Semaphore& under_way,
                             u64 permits) {
-  const u64 chunk_offset = space_.chunk_offset(source.chunk);
+  const u64 chunk_offset = space_.chunk_offset(source.victim.chunk);
   MutBytes into = source.bytes.subspan(from * block_size, (to - from) * block_size);
   counters_.compaction_read_bytes += into.size();
   const Status status = co_await device_.read(chunk_offset + from * block_size, into);
@@ -300,7 +171,7 @@ Task<void> Pool::read_source(Source& source) {
   source.status = {};
   const u64 chunk_size = space_.chunk_size();
   const u64 blocks = chunk_size / block_size;
-  const auto lived_in = space_.blocks_lived_in(source.chunk);
+  const auto lived_in = space_.blocks_lived_in(source.victim.chunk);
   if (!lived_in) {
     source.status = Error{Code::corrupt, "a live slot has no place"};
     co_return;
@@ -331,16 +202,19 @@ struct Pool::Move {
   std::vector<u64> present;
 };
 
-/// What goes into a hole.
+/// What goes into a hole, or into several side by side.
 struct Pool::HoleWrite {
-  u64 offset;
-  u64 length;
+  u64 offset;  // byte address
+  u64 length;  // bytes
   std::vector<iovec> from;
 };
 
 Task<void> Pool::write_hole(const HoleWrite& hole, Status& status, Semaphore& under_way) {
   const Status written = co_await device_.write(hole.offset, hole.from);
-  if (!written) status = written;
+  if (!written) {
+    status = written;
+    failing_.insert(hole.offset / space_.chunk_size());  // the next round takes others
+  }
   counters_.compacted_bytes += hole.length;
   under_way.release();
 }
@@ -359,7 +233,7 @@ Task<Status> Pool::write_holes(const std::vector<HoleWrite>& holes) {
 
 /// Copies what lives in the victim, and points the segment table at the copies.
 Task<Status> Pool::evacuate(Source& source) {
-  const std::vector<Segment*> residents = space_.residents(source.chunk);  // a copy: the list may change
+  const std::vector<Segment*> residents = space_.residents(source.victim.chunk);  // a copy: the list may change
   std::vector<Move> moves;
   std::vector<HoleWrite> holes;
   Status status;
@@ -382,7 +256,7 @@ Task<Status> Pool::copy_segment(Segment& segment, Source& source, std::vector<Mo
                                 std::vector<HoleWrite>& holes) {
   const SegmentRecord& record = segment.record;
   const u64 chunk_size = space_.chunk_size();
-  const u64 chunk_offset = space_.chunk_offset(source.chunk);
+  const u64 chunk_offset = space_.chunk_offset(source.victim.chunk);
   const u64 slot_bytes = slot_size(record.kind);
   const u64 slots = segment_slots(record.kind, chunk_size);
   if (record.kind == SegmentKind::pages) {
@@ -400,7 +274,7 @@ Task<Status> Pool::copy_segment(Segment& segment, Source& source, std::vector<Mo
   if (move.present.empty()) move.present.assign(div_up(slots, 64), ~u64{0});
   bool begun = false;
   for (size_t i = 0; i < before.size(); ++i) {
-    if (before[i].offset / chunk_size != source.chunk) {
+    if (before[i].offset / chunk_size != source.victim.chunk) {
       move.pieces.push_back(before[i]);
       continue;
     }
@@ -415,17 +289,18 @@ Task<Status> Pool::copy_segment(Segment& segment, Source& source, std::vector<Mo
       const auto from = space_.locate(SlotName::of(record.number, slot), &run);
       if (!from) co_return Error{Code::corrupt, "a live slot has no place"};
       run = std::min({run, next_bit(live, false, slot, end) - slot, copy_max / slot_bytes});
-      const std::byte* const bytes = source.bytes.data() + (*from - chunk_offset);
+      std::byte* const bytes = source.bytes.data() + (*from - chunk_offset);
       u64 at = 0;
       Holes::Run hole;
-      if (source.into_holes && record.kind == SegmentKind::data) hole = holes_.take(run, run < long_run ? 1 : long_run);
+      if (source.victim.into_holes && record.kind == SegmentKind::data) hole = holes_.take(run, run < long_run ? 1 : long_run);
       if (hole.blocks > 0) {
         run = hole.blocks;
         at = hole.offset;
-        const bool goes_on = !holes.empty() && holes.back().offset + holes.back().length == at && at % chunk_size != 0;
+        const bool goes_on = !holes.empty() && holes.back().offset + holes.back().length == at && at % chunk_size != 0 &&
+                             holes.back().length < copy_max;
         if (!goes_on) holes.push_back({at, 0, {}});
         holes.back().length += run * block_size;
-        holes.back().from.push_back({const_cast<std::byte*>(bytes), run * block_size});
+        append_joined(holes.back().from, bytes, run * block_size);
       } else {
         if (record.kind == SegmentKind::data) {
           // What is left of the target is filled up; data may go on in the next one at any slot.

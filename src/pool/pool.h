@@ -195,15 +195,7 @@ class Pool {
   Task<Result<Place>> put_table(Bytes bytes);
   Task<Result<std::vector<std::byte>>> read_table(Place place);
   void drop_table(const Place& place);
-  // compact.cc
-  enum class Compaction : u8 {
-    moved,
-    nothing,  // is to be won
-    held_up,  // somebody who looks may need what is dead to the table
-  };
-  Task<Compaction> compact();
-  /// Returns whether another round may win something.
-  Task<bool> compact_idle();
+  // victims.cc
   struct Victim {
     u64 chunk;
     bool into_holes;  // of other chunks; otherwise into an empty one
@@ -214,6 +206,17 @@ class Pool {
   u64 held_together(u64 chunk) const;
   u64 room_step() const;
   u64 gain_min() const;
+  // Blocks that live side by side, so many: they stay together.
+  static constexpr u64 long_run = 16;
+  // compact.cc
+  enum class Compaction : u8 {
+    moved,
+    nothing,  // is to be won
+    held_up,  // somebody who looks may need what is dead to the table
+  };
+  Task<Compaction> compact();
+  /// Returns whether another round may win something.
+  Task<bool> compact_idle();
   struct Source;
   struct Move;
   struct HoleWrite;
@@ -269,7 +272,7 @@ class Pool {
   std::optional<Place> root_place_;
   PoolCounters counters_;
 
-  std::set<u64> unreadable_;  // chunks that compaction could not read; until the next start
+  std::set<u64> failing_;  // chunks that compaction could not read, or fill; until the next start
 
   std::optional<Error> latched_;
   bool stopping_ = false;

@@ -139,29 +139,31 @@ void Space::settle_chunk(u64 chunk) {
 
 /// The segment is found in the chunks of its pieces from now on, and what lives in it counts there.
 void Space::settle_in(Segment& segment) {
-  const SegmentRecord& record = segment.record;
-  const u64 slots = segment_slots(record.kind, chunk_size_);
-  for (size_t i = 0; i < record.pieces.size(); ++i) {
-    const u64 chunk = record.pieces[i].offset / chunk_size_;
-    auto& residents = residents_[chunk];
-    if (std::find(residents.begin(), residents.end(), &segment) == residents.end()) residents.push_back(&segment);
-    if (record.live.empty()) continue;
-    const u64 end = i + 1 < record.pieces.size() ? record.pieces[i + 1].first_slot : slots;
-    segment_live_[chunk] += count_bits(record.live, record.pieces[i].first_slot, end) * slot_size(record.kind);
+  for (const auto& [chunk, live] : live_by_chunk(segment.record)) {
+    residents_[chunk].push_back(&segment);
+    segment_live_[chunk] += live;
   }
 }
 
 /// The reverse.
 void Space::leave_chunks(Segment& segment) {
-  const SegmentRecord& record = segment.record;
-  const u64 slots = segment_slots(record.kind, chunk_size_);
-  for (size_t i = 0; i < record.pieces.size(); ++i) {
-    const u64 chunk = record.pieces[i].offset / chunk_size_;
+  for (const auto& [chunk, live] : live_by_chunk(segment.record)) {
     std::erase(residents_[chunk], &segment);
+    segment_live_[chunk] -= live;
+  }
+}
+
+/// Bytes of the segment that live in each chunk that it has a piece in.
+std::map<u64, u64> Space::live_by_chunk(const SegmentRecord& record) const {
+  const u64 slots = segment_slots(record.kind, chunk_size_);
+  std::map<u64, u64> bytes;
+  for (size_t i = 0; i < record.pieces.size(); ++i) {
+    u64& in_chunk = bytes[record.pieces[i].offset / chunk_size_];
     if (record.live.empty()) continue;
     const u64 end = i + 1 < record.pieces.size() ? record.pieces[i + 1].first_slot : slots;
-    segment_live_[chunk] -= count_bits(record.live, record.pieces[i].first_slot, end) * slot_size(record.kind);
+    in_chunk += count_bits(record.live, record.pieces[i].first_slot, end) * slot_size(record.kind);
   }
+  return bytes;
 }
 
 Segment& Space::add_segment(SegmentRecord record, bool open) {
@@ -220,6 +222,7 @@ std::optional<u64> Space::locate(SlotName name, u64* run) const {
 }
 
 void Space::moved(Segment& segment, std::vector<SegmentPiece> pieces, std::vector<u64> present) {
+  if (!planted(Plant::holes_of_moves)) moved_ = true;
   leave_chunks(segment);
   const std::vector<SegmentPiece> before = std::exchange(segment.record.pieces, std::move(pieces));
   segment.record.present = std::move(present);
@@ -313,6 +316,7 @@ void Space::set_live(Segment& segment, u32 slot, u64 count, bool live) {
 void Space::seal(u64 number) {
   sealed_generation_ = ++generation_;
   sealed_ = true;
+  moved_ = false;
   for (const Range& range : allocated_) {
     Segment* segment = find(range.first.segment());
     CHECK(segment != nullptr);

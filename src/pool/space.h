@@ -12,6 +12,7 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -99,7 +100,7 @@ class Space {
   /// The blocks of `chunk` in which something lives, by the last seal: a bit each. Nothing where a live slot has no place.
   std::optional<std::vector<u64>> blocks_lived_in(u64 chunk) const;
   /// What is dead to the table is dead to the durable checkpoint and to everybody who looks: it may be written over.
-  bool settled() const { return !sealed_ && releases_.empty(); }
+  bool settled() const { return !sealed_ && !moved_ && releases_.empty(); }
   /// Bytes in `chunk` that live, by the last seal.
   u64 live_bytes(u64 chunk) const { return segment_live_[chunk] + table_live_[chunk]; }
 
@@ -149,6 +150,7 @@ class Space {
  private:
   void settle_in(Segment& segment);
   void leave_chunks(Segment& segment);
+  std::map<u64, u64> live_by_chunk(const SegmentRecord& record) const;
   void set_live(Segment& segment, u32 slot, u64 count, bool live);
   void dirty(const Segment& segment) { dirty_buckets_.insert(segment.record.number / segments_a_bucket); }
   void settle_chunk(u64 chunk);
@@ -191,6 +193,7 @@ class Space {
   u64 generation_ = 1;
   u64 sealed_generation_ = 1;  // of who begins after the last seal
   bool sealed_ = false;        // and the checkpoint of that seal is not durable yet
+  bool moved_ = false;         // since the last seal: the durable checkpoint still looks where it was before
 
   u64 live_blocks_ = 0;
   u64 live_page_slots_ = 0;

@@ -1,0 +1,143 @@
+// victims.cc: which chunks compaction empties, and in which it puts what lived there.
+//
+// Holds:  1. What replay would read is left alone, and what is open (quiet).
+//         2. Nobody knows any more what was in the holes that are found (Space::settled).
+//         3. What is chosen can be copied: there are empty chunks or holes enough.
+#include <algorithm>
+
+#include "base/planted.h"
+#include "pool/bitmap.h"
+#include "pool/pool.h"
+
+namespace brindle {
+
+namespace {
+
+constexpr size_t victims_max = 48;
+constexpr u64 room_step_min = 8;   // chunks
+constexpr u64 room_step_max = 32;  // chunks
+constexpr u64 reluctant_min = 4;   // chunks: when fewer are won, those that had better wait are taken too
+constexpr u64 room_step_part = 16;
+// A victim with less than this part alive goes into an empty chunk: that costs hardly more.
+constexpr u64 holes_from = 10;
+// A chunk with less than this part dead is not filled up: the same room is to be had in fewer chunks, and fewer, longer pieces.
+constexpr u64 holes_part_min = 10;
+
+}  // namespace
+
+/// A victim that wins less than this is not worth its copy. It covers what is wasted at the ends of targets.
+u64 Pool::gain_min() const { return space_.chunk_size() / 64 + block_size; }
+
+/// How many chunks are won at a time: a part of those that nothing lives in, taken together. Each time costs two checkpoints, and the
+/// more is dead the less is copied for it; where little is dead it had better become more before it is copied around.
+u64 Pool::room_step() const {
+  const u64 taken = used();
+  const u64 dead = size() > taken ? (size() - taken) / space_.chunk_size() : 0;
+  return std::clamp(dead / room_step_part, room_step_min, room_step_max);
+}
+
+/// Nothing in the chunk is open, or wanted by a replay.
+bool Pool::quiet(u64 chunk) const {
+  if (space_.use(chunk) != ChunkUse::segments || failing_.contains(chunk)) return false;
+  const auto& residents = space_.residents(chunk);
+  return !residents.empty() && std::all_of(residents.begin(), residents.end(), [&](const Segment* segment) {
+    const bool known = segment->last_batch < durable_number_ || planted(Plant::compact_young);
+    return !segment->open && !segment->retired && known;
+  });
+}
+
+/// Blocks in the chunk that are not to be torn apart: those that live side by side with many others, since whoever wrote them together may
+/// read them together; and pages.
+u64 Pool::held_together(u64 chunk) const {
+  const auto lived_in = space_.blocks_lived_in(chunk);
+  const u64 blocks = space_.chunk_size() / block_size;
+  if (!lived_in) return blocks;
+  u64 sum = 0;
+  for (const Segment* segment : space_.residents(chunk)) {
+    if (segment->record.kind == SegmentKind::pages) sum += div_up(segment->live_count * page_slot_size, block_size);
+  }
+  for (u64 from = 0; (from = next_bit(*lived_in, true, from, blocks)) < blocks;) {
+    const u64 to = next_bit(*lived_in, false, from, blocks);
+    if (to - from >= long_run) sum += to - from;
+    from = to;
+  }
+  return std::min(sum, blocks);
+}
+
+/// The chunks with the least that lives: as many as win `room_step`, or as fill what may be copied into; none where nothing can be won.
+std::vector<Pool::Victim> Pool::victims() const {
+  const u64 chunk_size = space_.chunk_size();
+  std::vector<std::pair<u64, u64>> candidates;  // live bytes, chunk
+  u64 dead = 0;                                 // in chunks that stay
+  for (u64 chunk = 1; chunk < space_.chunks_made(); ++chunk) {
+    if (!quiet(chunk)) continue;
+    const u64 live = space_.live_bytes(chunk);
+    dead += chunk_size - std::min(live, chunk_size);
+    if (live + gain_min() <= chunk_size) candidates.emplace_back(live, chunk);
+  }
+  const size_t most = std::min(victims_max, candidates.size());
+  std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(most), candidates.end());
+  // One chunk to copy into is always to be had.
+  const u64 empty = std::max<u64>(space_.written_free(), kept_from_compaction + 1) - kept_from_compaction;
+  const u64 room = empty * chunk_size + (target_ ? target_->room() : 0);
+  std::vector<Victim> chosen;
+  std::vector<std::pair<u64, u64>> waiting;  // candidates that had better die some more
+  u64 copied = 0;                            // into empty chunks
+  u64 into_holes = 0;
+  u64 won = 0;
+  const u64 wanted = room_step() * chunk_size;
+  const bool settled = space_.settled() || planted(Plant::holes_unsettled);
+  for (size_t i = 0; i < most && won < wanted; ++i) {
+    const auto [live, chunk] = candidates[i];
+    const bool holes_pay = settled && live * holes_from > chunk_size;
+    const u64 together = holes_pay ? std::min(held_together(chunk) * block_size, live) : live;
+    const bool orderly = together > live / 2;
+    if (orderly && live > chunk_size / 2) {
+      waiting.push_back(candidates[i]);
+      continue;
+    }
+    const u64 to_target = orderly ? live : together;
+    if (copied + to_target + gain_min() > room) continue;
+    // Half of what is dead elsewhere: the rest is in chunks that are too full, or in runs too short.
+    if (into_holes + live - to_target > (dead - (chunk_size - live)) / 2) continue;
+    dead -= chunk_size - live;
+    copied += to_target + gain_min();
+    into_holes += live - to_target;
+    won += chunk_size - to_target;
+    chosen.push_back({chunk, to_target < live});
+  }
+  for (const auto& [live, chunk] : waiting) {
+    if (won >= reluctant_min * chunk_size) break;
+    copied += live + gain_min();
+    if (copied > room) break;
+    won += chunk_size - live;
+    chosen.push_back({chunk, false});
+  }
+  return chosen;
+}
+
+/// The fullest chunks that have holes enough: what is put there is the least likely to be carried on soon.
+void Pool::find_holes(const std::vector<Victim>& chosen) {
+  const u64 chunk_size = space_.chunk_size();
+  u64 wanted = 0;
+  std::set<u64> leaving;
+  for (const Victim& victim : chosen) {
+    leaving.insert(victim.chunk);
+    if (victim.into_holes) wanted += space_.live_bytes(victim.chunk) / block_size;
+  }
+  if (wanted == 0) return;
+  std::vector<std::pair<u64, u64>> candidates;  // live bytes, chunk
+  const u64 most = chunk_size - chunk_size / holes_part_min;
+  for (u64 chunk = 1; chunk < space_.chunks_made(); ++chunk) {
+    if (leaving.contains(chunk) || !quiet(chunk)) continue;
+    const u64 live = space_.live_bytes(chunk);
+    if (live <= most) candidates.emplace_back(live, chunk);
+  }
+  std::sort(candidates.begin(), candidates.end(), std::greater<>());
+  for (const auto& [live, chunk] : candidates) {
+    if (holes_.left() >= wanted) break;
+    holes_.add(chunk);
+  }
+}
+
+}  // namespace brindle
