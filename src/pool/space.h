@@ -100,7 +100,9 @@ class Space {
   /// The blocks of `chunk` in which something lives, by the last seal: a bit each. Nothing where a live slot has no place.
   std::optional<std::vector<u64>> blocks_lived_in(u64 chunk) const;
   /// What is dead to the table is dead to the durable checkpoint and to everybody who looks: it may be written over.
-  bool settled() const { return !sealed_ && !moved_ && releases_.empty(); }
+  bool settled() const { return !moved_ && !settling(); }
+  /// It will be, in a moment, unless something moves: a checkpoint is under way, or somebody looks since before the last one.
+  bool settling() const { return sealed_ || !releases_.empty(); }
   /// Bytes in `chunk` that live, by the last seal.
   u64 live_bytes(u64 chunk) const { return segment_live_[chunk] + table_live_[chunk]; }
 
