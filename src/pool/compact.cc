@@ -52,7 +52,7 @@ struct Pool::Source {
 Task<Pool::Compaction> Pool::compact() {
   co_await compacting_.acquire();
   for (u64 rest_ns = reader_rest_ns; rest_ns < reader_rest_max_ns && !stopping_ && !latched_; rest_ns *= 2) {
-    const bool settling = space_.settling() && rest_ns < settle_rest_max_ns && !planted(Plant::holes_unsettled);
+    const bool settling = space_.settling() && rest_ns < settle_rest_max_ns;
     if (!space_.read_from_before_seal() && !settling) break;
     co_await runtime_.sleep(rest_ns);
   }

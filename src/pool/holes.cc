@@ -1,6 +1,5 @@
 #include "pool/holes.h"
 
-#include "base/planted.h"
 #include "pool/bitmap.h"
 
 namespace brindle {
@@ -15,7 +14,7 @@ bool Holes::add(u64 chunk) {
     left_ += to - from;
     from = to;
   }
-  if (!planted(Plant::holes_given_away)) space_.mark_used(chunk, ChunkUse::target);
+  space_.mark_used(chunk, ChunkUse::target);
   chunks_.push_back(chunk);
   return true;
 }
@@ -36,7 +35,6 @@ Holes::Run Holes::take(u64 blocks, u64 least) {
 
 void Holes::leave() {
   for (u64 chunk : chunks_) {
-    if (planted(Plant::holes_given_away)) continue;
     space_.mark_used(chunk, ChunkUse::segments);
     space_.close_chunk(chunk);
   }

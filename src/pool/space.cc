@@ -222,7 +222,7 @@ std::optional<u64> Space::locate(SlotName name, u64* run) const {
 }
 
 void Space::moved(Segment& segment, std::vector<SegmentPiece> pieces, std::vector<u64> present) {
-  if (!planted(Plant::holes_of_moves)) moved_ = true;
+  moved_ = true;
   leave_chunks(segment);
   const std::vector<SegmentPiece> before = std::exchange(segment.record.pieces, std::move(pieces));
   segment.record.present = std::move(present);

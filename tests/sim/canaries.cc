@@ -76,8 +76,6 @@ constexpr Where where[] = {
     {Plant::compact_young, "nearly-full"},
     {Plant::log_freed, "full-host"},
     {Plant::holes_unsettled, "nearly-full"},
-    {Plant::holes_of_moves, "nearly-full"},
-    {Plant::holes_given_away, "nearly-full"},
     {Plant::no_reserve, "nearly-full"},
     {Plant::debt_kept, "many-lanes"},
     {Plant::debt_dropped, "errors"},

@@ -51,8 +51,13 @@ History Drawer::draw() {
     storm_ = profile(Profile::deletions) ? !rng_.one_in(3) : rng_.one_in(8);
     if (profile(Profile::full_host) && rng_.one_in(3)) burst();
     if (profile(Profile::errors) && rng_.one_in(3)) misread();
+    const bool wears = profile(Profile::nearly_full) && !rng_.one_in(3);
+    if (wears) wear();
     for (u64 i = 0; i < count; ++i) push(any());
-    push(end(phase, phase + 1 == phases));
+    Op close = end(phase, phase + 1 == phases);
+    // What compaction did is at stake until the next checkpoint is durable.
+    if (wears && rng_.one_in(2)) close.moves = rng_.between(1, 8);
+    push(std::move(close));
   }
   return std::move(history_);
 }

@@ -70,6 +70,8 @@ class Drawer {
   // --- series of them
   /// Most of what a small pool can hold, so that what follows meets its limit.
   void fill();
+  /// Short writes all over the volume that fills the pool, so many that compaction has to make the room for them.
+  void wear();
   /// Long writes of all lanes at once, on a host that may just have become full.
   void burst();
   /// Short writes over leaves that are not in memory after an opening (which looks at nothing), and a checkpoint that has to
@@ -87,6 +89,7 @@ class Drawer {
   Rng rng_;
   std::map<std::string, Volume> volumes_;
   std::set<std::string> protected_;
+  std::string filler_;  // the volume that fills the pool
   u64 lanes_ = 1;
   u64 stamp_ = 0;
   u64 made_ = 0;

@@ -11,17 +11,43 @@ void Drawer::fill() {
   const u64 room = history_.pool_size - 5 * MiB;
   const Op make{.kind = OpKind::create, .name = fmt::format("v{}", ++made_), .length = room};
   volumes_[make.name] = Volume{room, {}, 0, false};
+  filler_ = make.name;
   push(make);
   push({.kind = OpKind::settle});
   const u64 end = room / 100 * rng_.between(60, 95);
-  for (u64 at = 0; at < end; at += part_bytes) {
-    push({.kind = OpKind::write,
-          .name = make.name,
-          .offset = at,
-          .length = std::min(part_bytes, end - at),
-          .stamp = ++stamp_});
+  // In order; or in short pieces anywhere, as a volume has become after a while.
+  const bool scattered = rng_.one_in(2);
+  std::vector<std::pair<u64, u64>> pieces;  // offset, length
+  for (u64 at = 0; at < end; at += pieces.back().second) {
+    pieces.push_back({at, std::min(scattered ? rng_.between(1, 12) * block_size : part_bytes, end - at)});
+  }
+  for (size_t i = scattered ? pieces.size() : 0; i > 1; --i) std::swap(pieces[i - 1], pieces[rng_.below(i)]);
+  for (const auto& [offset, length] : pieces) {
+    push({.kind = OpKind::write, .name = make.name, .offset = offset, .length = length, .stamp = ++stamp_});
   }
   push({.kind = OpKind::settle, .count = true});
+}
+
+void Drawer::wear() {
+  const u64 blocks = std::max<u64>(3, size_of(filler_) / block_size);
+  const bool gives_back = rng_.one_in(2);
+  const u64 syncs = rng_.between(20, 150);
+  for (u64 i = rng_.between(50, 500); i > 0; --i) {
+    Op op{.kind = OpKind::write, .name = filler_, .length = rng_.between(1, 2) * block_size, .stamp = ++stamp_};
+    op.offset = rng_.below(blocks - 1) * block_size;
+    if (rng_.one_in(12)) op.kind = OpKind::read;
+    if (gives_back && rng_.one_in(100)) {
+      op.kind = OpKind::discard;
+      op.length = std::min(rng_.between(1, 300), blocks) * block_size;
+      op.offset = rng_.below(blocks - op.length / block_size + 1) * block_size;
+    }
+    push(op);
+    // While a checkpoint is under way, or somebody reads, compaction has to look where it writes.
+    if (rng_.one_in(100)) push({.kind = OpKind::fault_slow_reads, .length = rng_.between(1, 50) * 1'000'000, .stamp = rng_.between(1, 8)});
+    if (!rng_.one_in(syncs)) continue;
+    push({.kind = OpKind::sync});
+    push({.kind = OpKind::fault_slow, .length = rng_.between(1, 50) * 1'000'000, .stamp = rng_.between(1, 20)});
+  }
 }
 
 void Drawer::burst() {

@@ -31,6 +31,7 @@ std::string text(const Op& op) {
     const auto after = [](u64 flushes, u64 steps) {
       return flushes > 0 ? fmt::format(" after {} flushes and {} steps", flushes, steps) : fmt::format(" after {} steps", steps);
     };
+    if (op.kind >= OpKind::kill && op.moves > 0) out += fmt::format(", once {} chunks are compacted", op.moves);
     if (op.kind >= OpKind::kill) out += op.steps == ~u64{0} ? ", when all is done" : after(op.flushes, op.steps);
     if (op.cuts_recovery) out += ", the recovery cut short" + after(op.recovery_flushes, op.recovery_steps);
     if (op.flag) out += ", opened read-only first";

@@ -66,7 +66,8 @@ struct Op {
   bool flag = false;               // rollback: discard; remove: with snapshots; protect: on; resize: force; reads and
                                    // writes: by the handle that the lane holds; end: opened read-only first
   // of ends of phases
-  u64 flushes = 0;                 // of the device until the crash, and then
+  u64 moves = 0;                   // chunks that compaction empties until the crash, and then
+  u64 flushes = 0;                 // of the device, and then
   u64 steps = 0;                   // of the scheduler
   bool cuts_recovery = false;      // the opening that follows is cut short as well, after
   u64 recovery_flushes = 0;

@@ -46,14 +46,19 @@ void Player::say(const std::string& line) const {
 bool Player::run(Task<void> task, Cut cut) {
   const auto done = std::make_shared<bool>(false);
   start(note_end(std::move(task), done));
-  const u64 flushes = device_->flushes() + cut.flushes;
+  const auto moved = [this] { return engine_->pool_counters().compacted_chunks; };
+  const u64 moves = cut.moves == 0 ? 0 : moved() + cut.moves;
+  bool moving = cut.moves > 0;
+  u64 flushes = device_->flushes() + cut.flushes;
   u64 waited = 0;
   for (u64 i = 0; i < cut.steps && !*done && !failed();) {
     if (!runtime_->step()) {
       fail("everything waits, and nothing will ever wake it");
       return false;
     }
-    if (device_->flushes() >= flushes || ++waited >= steps_max) ++i;
+    if (++waited < steps_max && moving && moved() < moves) continue;
+    if (std::exchange(moving, false)) flushes = device_->flushes() + cut.flushes;
+    if (device_->flushes() >= flushes || waited >= steps_max) ++i;
   }
   return *done;
 }
@@ -254,7 +259,7 @@ void Player::play_phase(const Phase& phase) {
   for (auto& [lane, ops] : lanes) gate->spawn(run_lane(std::move(ops)));
   const bool crashes = end.kind == OpKind::kill || end.kind == OpKind::power_loss;
   if (crashes && end.steps != never) {
-    static_cast<void>(run(gate->close(), {end.flushes, end.steps}));
+    static_cast<void>(run(gate->close(), {end.flushes, end.steps, end.moves}));
   } else if (run_all(gate->close())) {
     delete gate;
   }

@@ -52,6 +52,7 @@ class Player {
   struct Cut {
     u64 flushes = 0;  // of the device, and then
     u64 steps = 0;
+    u64 moves = 0;    // chunks that compaction emptied, before both
   };
   bool run(Task<void> task, Cut cut);
   bool run_all(Task<void> task);
