@@ -16,6 +16,8 @@ Drawer::Drawer(const HistoryOptions& options) : rng_(options.seed) {
   // Out of a generator of its own: whether there is staging memory changes nothing else about a history.
   Rng staging(options.seed + 0x57a6e);
   if (staging.one_in(3)) history_.staging = MiB << staging.below(3);
+  // Likewise: the others meet the limit by long writes.
+  wears_out_ = profile(Profile::nearly_full) && Rng(options.seed + 0x3ea2).one_in(2);
 }
 
 History Drawer::draw() {
@@ -51,7 +53,7 @@ History Drawer::draw() {
     storm_ = profile(Profile::deletions) ? !rng_.one_in(3) : rng_.one_in(8);
     if (profile(Profile::full_host) && rng_.one_in(3)) burst();
     if (profile(Profile::errors) && rng_.one_in(3)) misread();
-    const bool wears = profile(Profile::nearly_full) && !rng_.one_in(3);
+    const bool wears = wears_out_ && !rng_.one_in(3);
     if (wears) wear();
     for (u64 i = 0; i < count; ++i) push(any());
     Op close = end(phase, phase + 1 == phases);

@@ -89,7 +89,8 @@ class Drawer {
   Rng rng_;
   std::map<std::string, Volume> volumes_;
   std::set<std::string> protected_;
-  std::string filler_;  // the volume that fills the pool
+  bool wears_out_ = false;  // short writes keep the pool at its limit
+  std::string filler_;      // the volume that fills it
   u64 lanes_ = 1;
   u64 stamp_ = 0;
   u64 made_ = 0;

@@ -16,7 +16,7 @@ void Drawer::fill() {
   push({.kind = OpKind::settle});
   const u64 end = room / 100 * rng_.between(60, 95);
   // In order; or in short pieces anywhere, as a volume has become after a while.
-  const bool scattered = rng_.one_in(2);
+  const bool scattered = wears_out_ && rng_.one_in(2);
   std::vector<std::pair<u64, u64>> pieces;  // offset, length
   for (u64 at = 0; at < end; at += pieces.back().second) {
     pieces.push_back({at, std::min(scattered ? rng_.between(1, 12) * block_size : part_bytes, end - at)});
