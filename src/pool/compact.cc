@@ -115,10 +115,7 @@ Task<Pool::Compaction> Pool::compact() {
 /// What was copied first may die while the rest is still on its way, and copies count only once the segment table points at them.
 /// So the targets are held until all is copied: an empty one would be given to somebody else.
 void Pool::settle_targets() {
-  for (u64 chunk : std::exchange(targets_left_, {})) {
-    space_.mark_used(chunk, ChunkUse::segments);
-    space_.close_chunk(chunk);
-  }
+  for (u64 chunk : std::exchange(targets_left_, {})) space_.leave_target(chunk);
 }
 
 /// One round for quiet times: chunks that are more dead than alive come together, so that the host gets space back.
@@ -278,7 +275,7 @@ Task<Status> Pool::copy_segment(Segment& segment, Source& source, std::vector<Mo
       move.pieces.push_back(before[i]);
       continue;
     }
-    const u64 end = i + 1 < before.size() ? before[i + 1].first_slot : slots;
+    const u64 end = piece_end(before, i, slots);
     bool in_piece = false;
     u64 follows = 0;  // where the piece would go on
     for (u64 slot = before[i].first_slot; slot < end;) {

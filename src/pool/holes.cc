@@ -34,10 +34,7 @@ Holes::Run Holes::take(u64 blocks, u64 least) {
 }
 
 void Holes::leave() {
-  for (u64 chunk : chunks_) {
-    space_.mark_used(chunk, ChunkUse::segments);
-    space_.close_chunk(chunk);
-  }
+  for (u64 chunk : chunks_) space_.leave_target(chunk);
   chunks_.clear();
   runs_.clear();
   left_ = 0;

@@ -160,7 +160,7 @@ std::map<u64, u64> Space::live_by_chunk(const SegmentRecord& record) const {
   for (size_t i = 0; i < record.pieces.size(); ++i) {
     u64& in_chunk = bytes[record.pieces[i].offset / chunk_size_];
     if (record.live.empty()) continue;
-    const u64 end = i + 1 < record.pieces.size() ? record.pieces[i + 1].first_slot : slots;
+    const u64 end = piece_end(record.pieces, i, slots);
     in_chunk += count_bits(record.live, record.pieces[i].first_slot, end) * slot_size(record.kind);
   }
   return bytes;
@@ -213,7 +213,7 @@ std::optional<u64> Space::locate(SlotName name, u64* run) const {
   const u64 first = record.pieces[piece].first_slot;
   if (slot < first) return std::nullopt;
   if (run != nullptr) {
-    const u64 end = piece + 1 < record.pieces.size() ? record.pieces[piece + 1].first_slot : slots;
+    const u64 end = piece_end(record.pieces, piece, slots);
     u64 next = slot + 1;
     while (next < end && bit(record.present, next)) ++next;
     *run = next - slot;
@@ -244,7 +244,7 @@ std::optional<std::vector<u64>> Space::blocks_lived_in(u64 chunk) const {
     const u64 slots = segment_slots(record.kind, chunk_size_);
     for (size_t i = 0; i < record.pieces.size() && !record.live.empty(); ++i) {
       if (record.pieces[i].offset / chunk_size_ != chunk) continue;
-      const u64 end = i + 1 < record.pieces.size() ? record.pieces[i + 1].first_slot : slots;
+      const u64 end = piece_end(record.pieces, i, slots);
       for (u64 slot = record.pieces[i].first_slot; (slot = next_bit(record.live, true, slot, end)) < end;) {
         u64 run = 0;
         const auto at = locate(SlotName::of(record.number, slot), &run);
@@ -252,7 +252,7 @@ std::optional<std::vector<u64>> Space::blocks_lived_in(u64 chunk) const {
         run = std::min(run, next_bit(record.live, false, slot, end) - slot);
         const u64 last = (*at + run * slot_bytes - 1 - chunk_offset(chunk)) / block_size;
         for (u64 block = (*at - chunk_offset(chunk)) / block_size; block <= last; ++block) {
-          blocks[block / 64] |= u64{1} << (block % 64);
+          set_bit_to(blocks, block, true);
         }
         slot += run;
       }
@@ -419,6 +419,11 @@ void Space::table_dropped(const Place& place) {
 }
 
 void Space::close_chunk(u64 chunk) { settle_chunk(chunk); }
+
+void Space::leave_target(u64 chunk) {
+  mark_used(chunk, ChunkUse::segments);
+  settle_chunk(chunk);
+}
 
 std::vector<u64> Space::take_dirty_buckets() {
   std::vector<u64> keys(dirty_buckets_.begin(), dirty_buckets_.end());

@@ -50,6 +50,11 @@ struct Segment {
   std::vector<u32> ranks;      // of a packed segment: present slots before each word of the bitmap
 };
 
+/// One past the last slot of `pieces[at]`, of a segment of so many slots.
+inline u64 piece_end(const std::vector<SegmentPiece>& pieces, size_t at, u64 slots) {
+  return at + 1 < pieces.size() ? pieces[at + 1].first_slot : slots;
+}
+
 class Space {
  public:
   explicit Space(u64 chunk_size);
@@ -136,6 +141,8 @@ class Space {
   void table_dropped(const Place& place);
   /// Nothing more is written to `chunk`, or a table in it was dropped: is it empty?
   void close_chunk(u64 chunk);
+  /// Nothing more is copied to a target: is it empty?
+  void leave_target(u64 chunk);
 
   // --- the account
   u64 live_blocks() const { return live_blocks_; }
