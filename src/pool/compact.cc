@@ -32,7 +32,7 @@ constexpr u64 read_max = 64;  // blocks in one request
 // What lives in a mostly dead chunk lies in single blocks. Read one after the other they would take longer than the log takes to
 // fill what they make room for; and too many at once would keep everybody else from the device.
 constexpr u64 blocks_at_once = 512;
-constexpr u64 holes_at_once = 16;
+constexpr u64 holes_at_once = 64;
 constexpr u64 blocks_a_read_min = 8;  // that even a single block is counted as: 64 requests at once at most
 // A read that began before the last seal is waited for, so long at first and then twice as long each time; a walk may take minutes, and
 // whoever needs the room asks again.

@@ -204,7 +204,9 @@ class Pool {
   void find_holes(const std::vector<Victim>& chosen);
   bool quiet(u64 chunk) const;
   u64 held_together(u64 chunk) const;
+  u64 dead_chunks() const;
   u64 room_step() const;
+  u64 low_water() const;
   u64 gain_min() const;
   // Blocks that live side by side, so many: they stay together.
   static constexpr u64 long_run = 16;

@@ -20,11 +20,6 @@ constexpr u64 punch_ns = 4 * second_ns;         // without requests, before empt
 constexpr u64 hurry_ns = 2500 * millisecond_ns;
 constexpr u64 rest_times_at_first = 2;
 constexpr u64 rest_times = 200;
-// Below so many empty chunks room is made before the log has to wait for it: a log at full speed is to find the room made
-// before it has used them up.
-// What is kept empty is missing where victims are to die: a little more of it, and they are copied twice as full.
-constexpr u64 low_water_min = kept_from_writes + 2;
-constexpr u64 low_water_max = 32;
 constexpr int compaction_rounds = 64;  // before it is said that nothing can be won: the least that one wins is so small
 constexpr u64 reader_rest_ns = 200'000;  // between two looks whether those who look have ended, at first
 constexpr u64 reader_rest_max_ns = 20 * millisecond_ns;
@@ -97,9 +92,8 @@ Task<void> Pool::run_upkeep() {
 /// Begins as soon as the log takes one chunk too many: a tick later it might have taken all.
 Task<void> Pool::run_room_maker() {
   while (!stopping_ && !latched_) {
-    const u64 low_water = std::clamp(room_step(), low_water_min, low_water_max);
     bool won = false;
-    if (space_.free_chunks() < low_water && (space_.pending_bytes() > 0 || !victims().empty())) won = co_await make_room();
+    if (space_.free_chunks() < low_water() && (space_.pending_bytes() > 0 || !victims().empty())) won = co_await make_room();
     if (!won && !stopping_ && !latched_) co_await room_maker_.wait();  // who stops or latches wakes it only once
   }
 }

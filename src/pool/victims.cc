@@ -18,6 +18,9 @@ constexpr u64 room_step_min = 8;   // chunks
 constexpr u64 room_step_max = 32;  // chunks
 constexpr u64 reluctant_min = 4;   // chunks: when fewer are won, those that had better wait are taken too
 constexpr u64 room_step_part = 16;
+constexpr u64 low_water_min = kept_from_writes + 2;  // chunks
+constexpr u64 low_water_max = 32;                    // chunks
+constexpr u64 low_water_part = 8;
 // A victim with less than this part alive goes into an empty chunk: that costs hardly more.
 constexpr u64 holes_from = 10;
 // A chunk with less than this part dead is not filled up: the same room is to be had in fewer chunks, and fewer, longer pieces.
@@ -28,13 +31,20 @@ constexpr u64 holes_part_min = 10;
 /// A victim that wins less than this is not worth its copy. It covers what is wasted at the ends of targets.
 u64 Pool::gain_min() const { return space_.chunk_size() / 64 + block_size; }
 
-/// How many chunks are won at a time: a part of those that nothing lives in, taken together. Each time costs two checkpoints, and the
-/// more is dead the less is copied for it; where little is dead it had better become more before it is copied around.
-u64 Pool::room_step() const {
+/// Chunks that nothing lives in, if what lives were brought together.
+u64 Pool::dead_chunks() const {
   const u64 taken = used();
-  const u64 dead = size() > taken ? (size() - taken) / space_.chunk_size() : 0;
-  return std::clamp(dead / room_step_part, room_step_min, room_step_max);
+  return size() > taken ? (size() - taken) / space_.chunk_size() : 0;
 }
+
+/// How many chunks are won at a time: a part of those that are dead. Each time costs two checkpoints, and the more is dead the less is
+/// copied for it; where little is dead it had better become more before it is copied around.
+u64 Pool::room_step() const { return std::clamp(dead_chunks() / room_step_part, room_step_min, room_step_max); }
+
+/// Below so many empty chunks room is made before the log has to wait for it: a log at full speed is to find as many made before it
+/// has used up what is above the reserve. What is kept empty is missing where victims are to die: where little is dead, one chunk more
+/// of it, and they are copied a fifth fuller.
+u64 Pool::low_water() const { return std::clamp(dead_chunks() / low_water_part, low_water_min, low_water_max); }
 
 /// Nothing in the chunk is open, or wanted by a replay.
 bool Pool::quiet(u64 chunk) const {
