@@ -23,7 +23,8 @@ constexpr u64 low_water_max = 32;                    // chunks
 constexpr u64 low_water_part = 8;
 // A victim with less than this part alive goes into an empty chunk: that costs hardly more.
 constexpr u64 holes_from = 10;
-// A chunk with less than this part dead is not filled up: the same room is to be had in fewer chunks, and fewer, longer pieces.
+// A chunk with less than this part dead is filled up only if the others do not suffice: the same room is to be had in fewer chunks, and
+// fewer, longer pieces.
 constexpr u64 holes_part_min = 10;
 
 }  // namespace
@@ -126,7 +127,8 @@ std::vector<Pool::Victim> Pool::victims() const {
   return chosen;
 }
 
-/// The fullest chunks that have holes enough: what is put there is the least likely to be carried on soon.
+/// The fullest chunks that have holes enough: what is put there is the least likely to be carried on soon. Then those with fewer, the
+/// emptiest first.
 void Pool::find_holes(const std::vector<Victim>& chosen) {
   const u64 chunk_size = space_.chunk_size();
   u64 wanted = 0;
@@ -137,13 +139,13 @@ void Pool::find_holes(const std::vector<Victim>& chosen) {
   }
   if (wanted == 0) return;
   std::vector<std::pair<u64, u64>> candidates;  // live bytes, chunk
-  const u64 most = chunk_size - chunk_size / holes_part_min;
   for (u64 chunk = 1; chunk < space_.chunks_made(); ++chunk) {
-    if (leaving.contains(chunk) || !quiet(chunk)) continue;
-    const u64 live = space_.live_bytes(chunk);
-    if (live <= most) candidates.emplace_back(live, chunk);
+    if (!leaving.contains(chunk) && quiet(chunk)) candidates.emplace_back(space_.live_bytes(chunk), chunk);
   }
-  std::sort(candidates.begin(), candidates.end(), std::greater<>());
+  std::sort(candidates.begin(), candidates.end());
+  const std::pair<u64, u64> too_full(chunk_size - chunk_size / holes_part_min + 1, 0);
+  const auto enough = std::lower_bound(candidates.begin(), candidates.end(), too_full);
+  std::reverse(candidates.begin(), enough);
   for (const auto& [live, chunk] : candidates) {
     if (holes_.left() >= wanted) break;
     holes_.add(chunk);
