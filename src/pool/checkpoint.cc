@@ -24,6 +24,7 @@ Task<Status> Pool::checkpoint() {
   if (options_.read_only || latched_) co_return Error{Code::read_only, "the pool is read-only"};
   co_await checkpointing_.acquire();
   co_await client_.before_seal();
+  log_interval_ = std::max(log_->bytes_since_seal(), log_interval_ - log_interval_ / 4);
   auto number = co_await log_->seal();
   Status status;
   if (number) {

@@ -204,6 +204,7 @@ class Pool {
   void find_holes(const std::vector<Victim>& chosen);
   bool quiet(u64 chunk) const;
   u64 held_together(u64 chunk) const;
+  bool holes_pay(u64 live) const;
   u64 dead_chunks() const;
   u64 room_step() const;
   u64 low_water() const;
@@ -269,6 +270,7 @@ class Pool {
   u64 page_base_ = 0;     // byte address of its slot 0
   Superblock superblock_;
   u64 durable_number_ = 0;
+  u64 log_interval_ = 0;  // bytes that the log writes between two checkpoints, of late
   std::map<std::pair<TableId, u64>, Place> directory_;
   std::vector<Place> directory_places_;
   std::optional<Place> root_place_;
@@ -284,6 +286,7 @@ class Pool {
   u64 touched_ns_ = 0;
   u64 wanted_ns_ = 0;     // since when the log waits for a chunk; 0: it has one
   bool held_up_ = false;  // who makes room waits for readers
+  bool waited_ = false;   // the log waited for room since it was last made
   Mutex checkpointing_;
   Mutex compacting_;
   Mutex filling_;

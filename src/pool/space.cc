@@ -143,6 +143,7 @@ void Space::settle_in(Segment& segment) {
     residents_[chunk].push_back(&segment);
     segment_live_[chunk] += live;
   }
+  pieces_ += segment.record.pieces.size();
 }
 
 /// The reverse.
@@ -151,6 +152,7 @@ void Space::leave_chunks(Segment& segment) {
     std::erase(residents_[chunk], &segment);
     segment_live_[chunk] -= live;
   }
+  pieces_ -= segment.record.pieces.size();
 }
 
 /// Bytes of the segment that live in each chunk that it has a piece in.

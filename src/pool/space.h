@@ -108,6 +108,8 @@ class Space {
   bool settled() const { return !moved_ && !settling(); }
   /// It will be, in a moment, unless something moves: a checkpoint is under way, or somebody looks since before the last one.
   bool settling() const { return sealed_ || !releases_.empty(); }
+  /// Something was moved since the last seal: the next checkpoint lets go of where it was.
+  bool has_moved() const { return moved_; }
   /// Bytes in `chunk` that live, by the last seal.
   u64 live_bytes(u64 chunk) const { return segment_live_[chunk] + table_live_[chunk]; }
 
@@ -152,6 +154,8 @@ class Space {
   u64 pending_bytes() const { return pending_bytes_ + releasing_bytes_; }
 
   // --- the segment table
+  /// Of all segments: what the table is long by, beside a bit or two for each block.
+  u64 pieces() const { return pieces_; }
   std::vector<u64> take_dirty_buckets();
   std::vector<std::byte> encode_bucket(u64 key) const;
   Status load_bucket(Bytes bytes);
@@ -179,6 +183,7 @@ class Space {
   std::unordered_map<u64, std::unique_ptr<Segment>> segments_;
   std::map<u64, std::set<u64>> by_bucket_;      // numbers of the segments in a bucket
   std::set<u64> dirty_buckets_;
+  u64 pieces_ = 0;
 
   struct Range {
     SlotName first;

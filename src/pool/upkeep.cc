@@ -89,12 +89,23 @@ Task<void> Pool::run_upkeep() {
   }
 }
 
-/// Begins as soon as the log takes one chunk too many: a tick later it might have taken all.
+/// Begins as soon as the log takes one chunk too many: a tick later it might have taken all. Where the log had to wait all the same, it is
+/// copied while the log still goes on, and the next time nothing but a checkpoint is left to be waited for. (Elsewhere victims had
+/// better die as long as they can.)
 Task<void> Pool::run_room_maker() {
   while (!stopping_ && !latched_) {
-    bool won = false;
-    if (space_.free_chunks() < low_water() && (space_.pending_bytes() > 0 || !victims().empty())) won = co_await make_room();
-    if (!won && !stopping_ && !latched_) co_await room_maker_.wait();  // who stops or latches wakes it only once
+    const auto something = [this] { return space_.pending_bytes() > 0 || space_.has_moved() || !victims().empty(); };
+    bool goes_on = false;
+    if (space_.free_chunks() < low_water() && something()) {
+      waited_ = false;
+      goes_on = co_await make_room();
+    } else if (waited_ && !space_.has_moved()) {
+      waited_ = false;
+      co_await making_room_.acquire();
+      goes_on = co_await compact() == Compaction::moved;
+      making_room_.release();
+    }
+    if (!goes_on && !stopping_ && !latched_) co_await room_maker_.wait();  // who stops or latches wakes it only once
   }
 }
 
@@ -161,6 +172,7 @@ Task<Result<u64>> Pool::chunk_for_log(bool urgent) {
     if (urgent) co_return Error{Code::no_space, "no empty chunk is left"};
     const u64 began_ns = runtime_.now_ns();
     wanted_ns_ = began_ns;
+    waited_ = true;
     bool won = co_await make_room();
     // Deletions under way may give what could not be won yet.
     if (!won) won = co_await client_.reclaim_some(false);
@@ -185,15 +197,15 @@ Task<bool> Pool::make_room_alone(u64 chunks_before) {
   const auto won = [&] { return space_.free_chunks() > chunks_before; };
   // The last checkpoint tells well enough what is dead, as long as little died since. Before it is said that nothing can be won
   // there must have been one, and nothing worth a chunk may have died since.
-  bool fresh = space_.pending_bytes() == 0 && !client_.dirty();
+  bool fresh = space_.pending_bytes() == 0 && !client_.dirty() && !space_.has_moved();
   for (int round = 0; round < compaction_rounds && !won() && !stopping_;) {
-    // So much died since the last one that another is worth it.
-    const bool stale = space_.pending_bytes() >= room_step() * space_.chunk_size();
+    // So much died since the last one that another is worth it, or wins what is copied already.
+    const bool stale = space_.pending_bytes() >= room_step() * space_.chunk_size() || space_.has_moved();
     Compaction done = Compaction::nothing;
     if (fresh || !stale) done = co_await compact();
     held_up_ = done == Compaction::held_up && !won();
     if (held_up_ && !stopping_ && !latched_) continue;
-    if (done == Compaction::nothing && fresh && space_.pending_bytes() < space_.chunk_size()) break;
+    if (done == Compaction::nothing && fresh && space_.pending_bytes() < space_.chunk_size() && !space_.has_moved()) break;
     // Makes the move durable and lets go of the old chunks.
     const Status status = co_await checkpoint();
     if (!status) break;
