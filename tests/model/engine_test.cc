@@ -321,6 +321,25 @@ TEST(EngineSpaceTest, WhatLivesInAVictimGoesIntoTheHolesOfOthers) {
   EXPECT_LT(copied, 2 * blocks * block_size);
 }
 
+TEST(EngineSpaceTest, WhereMemoryIsShortSegmentsAreNotTornIntoPieces) {
+  const auto table_bytes_a_checkpoint = [](u64 memory_max) {
+    World world({.pool_size = 96 * MiB, .memory_max = memory_max});
+    EXPECT_TRUE(world.open());
+    const u64 blocks = world.engine().status().free / block_size * 17 / 20;
+    world.create("db", blocks * block_size);
+    const auto to = world.handle("db");
+    EXPECT_TRUE(world.run(overwrite_at_once(world.runtime(), *to, blocks, 3 * blocks)));
+    const PoolCounters before = world.engine().pool_counters();
+    EXPECT_TRUE(world.run(overwrite_at_once(world.runtime(), *to, blocks, blocks)));
+    const PoolCounters after = world.engine().pool_counters();
+    EXPECT_GT(after.compacted_bytes, before.compacted_bytes);
+    return (after.table_bytes_written - before.table_bytes_written) / (after.checkpoints - before.checkpoints);
+  };
+  const u64 roomy = table_bytes_a_checkpoint(16 * MiB);
+  const u64 short_of_memory = table_bytes_a_checkpoint(512 * KiB);
+  EXPECT_LT(short_of_memory, roomy / 2);
+}
+
 TEST_F(EngineTest, AVolumeOf16TiBWorksOnASmallPool) {
   world.create("big", 16 * TiB);
   const u64 end = 16 * TiB;
