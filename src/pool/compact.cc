@@ -271,11 +271,16 @@ Task<Status> Pool::copy_segment(Segment& segment, Source& source, std::vector<Mo
   if (move.present.empty()) move.present.assign(div_up(slots, 64), ~u64{0});
   bool begun = false;
   for (size_t i = 0; i < before.size(); ++i) {
+    const u64 end = piece_end(before, i, slots);
     if (before[i].offset / chunk_size != source.victim.chunk) {
-      move.pieces.push_back(before[i]);
+      // A piece elsewhere in which nothing lives any more goes as well.
+      if (next_bit(live, true, before[i].first_slot, end) < end) {
+        move.pieces.push_back(before[i]);
+      } else {
+        for (u64 slot = before[i].first_slot; slot < end; ++slot) set_bit_to(move.present, slot, false);
+      }
       continue;
     }
-    const u64 end = piece_end(before, i, slots);
     bool in_piece = false;
     u64 follows = 0;  // where the piece would go on
     for (u64 slot = before[i].first_slot; slot < end;) {
