@@ -99,7 +99,7 @@ Task<void> Pool::run_room_maker() {
     if (space_.free_chunks() < low_water() && something()) {
       waited_ = false;
       goes_on = co_await make_room();
-    } else if (waited_ && !space_.has_moved()) {
+    } else if (waited_ && !space_.has_moved() && !space_.read_from_before_seal()) {
       waited_ = false;
       co_await making_room_.acquire();
       goes_on = co_await compact() == Compaction::moved;

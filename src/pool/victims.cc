@@ -47,8 +47,7 @@ u64 Pool::dead_chunks() const {
 u64 Pool::room_step() const { return std::clamp(dead_chunks() / room_step_part, room_step_min, room_step_max); }
 
 /// Below so many empty chunks room is made before the log has to wait for it: a log at full speed is to find as many made before it
-/// has used up what is above the reserve. What is kept empty is missing where victims are to die: where little is dead, one chunk more
-/// of it, and they are copied a fifth fuller.
+/// has used up what is above the reserve. What is kept empty is missing where victims are to die.
 u64 Pool::low_water() const { return std::clamp(dead_chunks() / low_water_part, low_water_min, low_water_max); }
 
 /// Nothing in the chunk is open, or wanted by a replay.
@@ -116,10 +115,10 @@ std::vector<Pool::Victim> Pool::victims() const {
   const bool settled = space_.settled() || planted(Plant::holes_unsettled);
   for (size_t i = 0; i < most && won < wanted; ++i) {
     const auto [live, chunk] = candidates[i];
-    const bool into_holes_too = settled && holes_pay(live);
-    const u64 together = into_holes_too ? std::min(held_together(chunk) * block_size, live) : live;
+    const bool may_be_torn = holes_pay(live);
+    const u64 together = settled && may_be_torn ? std::min(held_together(chunk) * block_size, live) : live;
     const bool orderly = together > live / 2;
-    if (orderly && live > chunk_size / 2) {
+    if (orderly && may_be_torn && live > chunk_size / 2) {
       waiting.push_back(candidates[i]);
       continue;
     }
