@@ -172,6 +172,11 @@ def aged(bench):
     bench.goals.set("aged", "read", ratios(after, fresh), note=note)
 
 
+def _each_byte(before, after, what="written"):
+    """How much `what` of the status rose for each byte that the user wrote."""
+    return (after[what] - before[what]) / (after["write_bytes"] - before["write_bytes"])
+
+
 def amp_write(bench):
     """In memory: bytes are counted, not timed. Half of the pool is the volume."""
     pool = 1024 if bench.quick else 8192
@@ -182,7 +187,7 @@ def amp_write(bench):
         engine.fill(size=f"{size}M")
         engine.tell("sync")
         after = engine.tell("status")
-        first = (after["written"] - before["written"]) / (after["write_bytes"] - before["write_bytes"])
+        first = _each_byte(before, after)
         filled = after["filled"] - before["filled"]
         engine.fill(times=2 * pool // size)
         reads = []
@@ -193,10 +198,9 @@ def amp_write(bench):
                 engine.tell("load", count=size * 256 if key == "depth32" else size * 64, **words)
                 engine.tell("sync")
                 after = engine.tell("status")
-                written = after["write_bytes"] - before["write_bytes"]
-                values[key].append((after["written"] - before["written"]) / written)
+                values[key].append(_each_byte(before, after))
                 if key == "depth32":
-                    reads.append((after["reads"] - before["reads"]) / (written / 4096))
+                    reads.append(_each_byte(before, after, "reads") * 4096)
     bench.goals.set("amp-write", "depth32", values["depth32"],
                     note=f"the volume is half of the pool; first fill {first:.3f}, and {filled >> 20} MiB of zeroes; device reads a write {median(reads):.4f}")
     bench.goals.set("amp-write", "fua1", values["fua1"])
@@ -215,15 +219,14 @@ def _amp_write_large(bench):
     with Engine(bench, f"{pool}G", memory=f"{memory}M", hollow=True) as engine:
         engine.fill("large", f"{size}G", pattern="sequential")
         a_quarter = size * (1 << 30) // 4096 // 4
-        for _ in range(2 * pool // size * 4):
+        for _ in range(2 * pool // (size // 4)):
             engine.tell("load", name="large", depth=32, count=a_quarter)
         for _ in range(bench.rounds):
             before = engine.tell("status")
             engine.tell("load", name="large", depth=32, count=a_quarter)
             after = engine.tell("status")
-            values.append((after["written"] - before["written"]) / (after["write_bytes"] - before["write_bytes"]))
-        user = after["write_bytes"] - before["write_bytes"]
-        parts = {part: (after[f"{part}_written"] - before[f"{part}_written"]) / user for part in ("log", "pages", "tables", "compacted")}
+            values.append(_each_byte(before, after))
+        parts = {part: _each_byte(before, after, f"{part}_written") for part in ("log", "pages", "tables", "compacted")}
     note = f"{size} GiB in {memory} MiB, half of the pool: " + ", ".join(f"{part} {value:.3f}" for part, value in parts.items())
     bench.goals.set("amp-write", "large", values, note=note)
 

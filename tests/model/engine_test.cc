@@ -306,49 +306,54 @@ TEST(EngineSpaceTest, APoolThatIsNearlyFullEverywhereAlikeIsWrittenOn) {
   EXPECT_TRUE(status) << status.error().message;
 }
 
-TEST(EngineSpaceTest, WhatLivesInAVictimGoesIntoTheHolesOfOthers) {
-  World world({.pool_size = 96 * MiB});
-  ASSERT_TRUE(world.open());
-  const u64 blocks = world.engine().status().free / block_size * 17 / 20;
-  world.create("db", blocks * block_size);
-  const auto to = world.handle("db");
-  ASSERT_TRUE(world.run(overwrite_at_once(world.runtime(), *to, blocks, 3 * blocks)));
-  const u64 before = world.engine().pool_counters().compacted_bytes;
-  ASSERT_TRUE(world.run(overwrite_at_once(world.runtime(), *to, blocks, 2 * blocks)));
-  const u64 copied = world.engine().pool_counters().compacted_bytes - before;
-  EXPECT_GT(copied, 0u);
-  // Victims are some three quarters full. Into empty chunks it would be three blocks for each that is written.
-  EXPECT_LT(copied, 2 * blocks * block_size);
-}
+/// A pool five sixths of which are one volume, written over at random.
+struct WornPool {
+  explicit WornPool(u64 memory_max = WorldOptions{}.memory_max)
+      : world({.pool_size = 96 * MiB, .memory_max = memory_max}) {
+    EXPECT_TRUE(world.open());
+    blocks = world.engine().status().free / block_size * 17 / 20;
+    world.create("db", blocks * block_size);
+    write_over(3);
+  }
+  void write_over(u64 times) {
+    const auto to = world.handle("db");
+    EXPECT_TRUE(world.run(overwrite_at_once(world.runtime(), *to, blocks, times * blocks)));
+  }
+  PoolCounters counters() { return world.engine().pool_counters(); }
 
-struct Tables {
-  u64 bytes = 0;   // that a checkpoint writes of them
+  World world;
   u64 blocks = 0;  // of the volume
 };
 
-/// Of a pool five sixths of which are one volume, written over at random four times.
-Tables tables_of_a_worn_pool(u64 memory_max) {
-  World world({.pool_size = 96 * MiB, .memory_max = memory_max});
-  EXPECT_TRUE(world.open());
-  const u64 blocks = world.engine().status().free / block_size * 17 / 20;
-  world.create("db", blocks * block_size);
-  const auto to = world.handle("db");
-  EXPECT_TRUE(world.run(overwrite_at_once(world.runtime(), *to, blocks, 3 * blocks)));
-  const PoolCounters before = world.engine().pool_counters();
-  EXPECT_TRUE(world.run(overwrite_at_once(world.runtime(), *to, blocks, blocks)));
-  const PoolCounters after = world.engine().pool_counters();
+TEST(EngineSpaceTest, WhatLivesInAVictimGoesIntoTheHolesOfOthers) {
+  WornPool pool;
+  const u64 before = pool.counters().compacted_bytes;
+  pool.write_over(2);
+  const u64 copied = pool.counters().compacted_bytes - before;
+  EXPECT_GT(copied, 0u);
+  // Victims are some three quarters full. Into empty chunks it would be three blocks for each that is written.
+  EXPECT_LT(copied, 2 * pool.blocks * block_size);
+}
+
+/// Bytes that a checkpoint writes of them.
+u64 tables_of(WornPool& pool) {
+  const PoolCounters before = pool.counters();
+  pool.write_over(1);
+  const PoolCounters after = pool.counters();
   EXPECT_GT(after.compacted_bytes, before.compacted_bytes);
-  return {(after.table_bytes_written - before.table_bytes_written) / (after.checkpoints - before.checkpoints), blocks};
+  return (after.table_bytes_written - before.table_bytes_written) / (after.checkpoints - before.checkpoints);
 }
 
 TEST(EngineSpaceTest, WhereMemoryIsShortSegmentsAreNotTornIntoPieces) {
-  EXPECT_LT(tables_of_a_worn_pool(512 * KiB).bytes, tables_of_a_worn_pool(16 * MiB).bytes / 2);
+  WornPool small(512 * KiB);
+  WornPool large(16 * MiB);
+  EXPECT_LT(tables_of(small), tables_of(large) / 2);
 }
 
 TEST(EngineSpaceTest, PiecesInWhichNothingLivesAreNotKept) {
-  const Tables tables = tables_of_a_worn_pool(16 * MiB);
+  WornPool pool(16 * MiB);
   // A block that lies in a hole is a piece of ten bytes. 5.6 for each block of the volume, and with dead ones 7.2.
-  EXPECT_LT(tables.bytes, tables.blocks * 13 / 2) << tables.blocks;
+  EXPECT_LT(tables_of(pool), pool.blocks * 13 / 2) << pool.blocks;
 }
 
 TEST_F(EngineTest, AVolumeOf16TiBWorksOnASmallPool) {
