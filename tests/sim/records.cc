@@ -89,6 +89,7 @@ void Book::applied(u64 number, const DataRecord& record, const Status& status) {
     new_effect({std::nullopt, record, blocks, status.ok(), by_device});
   } else {
     known->ok = status.ok();
+    known->by_device = by_device;  // a page rotted before this replay, and the next rot may hit the same bit
     known->blocks = blocks;
   }
   if (status) apply(record, blocks);
