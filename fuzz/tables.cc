@@ -1,6 +1,33 @@
 // Buckets of every table, the directory and the root.
-#include "format/tables.h"
+#include "format/segments.h"
 #include "fuzz/input.h"
+
+namespace {
+
+using namespace brindle;
+
+/// Changes, and a table that they apply to: what is read is written the same, and to apply it twice is to apply it once.
+void fuzz_changes(Bytes bytes, u64 chunk_size) {
+  Reader from(bytes);
+  Writer to;
+  u64 last = 0;
+  while (from.left() > 0 && from.ok()) {
+    const SegmentChange change = decode_change(from, last, chunk_size);
+    must(from.ok() == (change.number != 0));
+    if (!from.ok()) break;
+    must(change.number > last);
+    encode_change(to, change, last);
+    last = change.number;
+  }
+  SegmentTable table(chunk_size);
+  const bool applied = table.apply({}, bytes).ok();
+  const std::vector<u64> numbers = table.numbers();
+  if (!applied) return;
+  must(table.apply({}, to.bytes()).ok());
+  must(table.numbers() == numbers);
+}
+
+}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace brindle;
@@ -10,6 +37,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const DebtRecord owed = decode_debts(from);
     Writer to;
     if (from.ok()) encode_debts(to, owed);
+    return 0;
+  }
+  if (data[0] >= 200) {
+    fuzz_changes(input_bytes(data + 1, size - 1), chunk_size_min << (data[0] % 5));
     return 0;
   }
   const u8 kind = data[0] % 6;

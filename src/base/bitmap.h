@@ -1,4 +1,4 @@
-// bitmap.h: bits in words of 64, as the segment table has them.
+// bitmap.h: bits in words of 64, the lowest first: as the segment table has them, in memory and on disk.
 #pragma once
 
 #include <algorithm>
@@ -9,9 +9,39 @@
 
 namespace brindle {
 
+/// What lies behind the end is not set.
+inline bool bit_at(const std::vector<u64>& bitmap, u64 at) {
+  return at / 64 < bitmap.size() && (bitmap[at / 64] >> (at % 64) & 1) != 0;
+}
+
+inline void set_bit(std::vector<u64>& bitmap, u64 at) { bitmap[at / 64] |= u64{1} << (at % 64); }
+
 inline void set_bit_to(std::vector<u64>& bitmap, u64 at, bool on) {
   bitmap[at / 64] = (bitmap[at / 64] & ~(u64{1} << (at % 64))) | u64{on} << (at % 64);
 }
+
+/// Those of [from, to).
+inline void clear_bits(std::vector<u64>& bitmap, u64 from, u64 to) {
+  while (from < to) {
+    const u64 end = std::min(to, round_down(from, 64) + 64);
+    bitmap[from / 64] &= ~(~u64{0} >> (64 - (end - from)) << (from % 64));
+    from = end;
+  }
+}
+
+/// How many of [from, to) are set.
+inline u64 count_bits(const std::vector<u64>& bitmap, u64 from, u64 to) {
+  u64 count = 0;
+  while (from < to) {
+    const u64 end = std::min(to, round_down(from, 64) + 64);
+    const u64 word = bitmap[from / 64] >> (from % 64) << (64 - (end - from));
+    count += static_cast<u64>(std::popcount(word));
+    from = end;
+  }
+  return count;
+}
+
+inline u64 count_set(const std::vector<u64>& bitmap) { return count_bits(bitmap, 0, bitmap.size() * 64); }
 
 /// The first of [from, to) that is set, or is not; `to` where there is none.
 inline u64 next_bit(const std::vector<u64>& bitmap, bool on, u64 from, u64 to) {

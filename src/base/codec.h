@@ -35,6 +35,7 @@ class Writer {
     put_bytes(std::as_bytes(std::span(text)));
   }
   void put_bytes(Bytes bytes) { bytes_.insert(bytes_.end(), bytes.begin(), bytes.end()); }
+  void put_words(const std::vector<u64>& words) { put_bytes(std::as_bytes(std::span(words))); }
   template <class T>
   void patch(size_t offset, const T& value) {
     std::memcpy(bytes_.data() + offset, &value, sizeof(T));
@@ -89,6 +90,17 @@ class Reader {
     const Bytes from = bytes_.first(size);
     bytes_ = bytes_.subspan(size);
     return from;
+  }
+  /// None where so many are not there.
+  std::vector<u64> get_words(u64 count) {
+    const Bytes from = count <= bytes_.size() / sizeof(u64) ? get_bytes(count * sizeof(u64)) : Bytes();
+    if (from.empty()) {
+      if (count > 0) ok_ = false;
+      return {};
+    }
+    std::vector<u64> words(count);
+    std::memcpy(words.data(), from.data(), from.size());
+    return words;
   }
   /// What was read makes no sense.
   void fail() { ok_ = false; }

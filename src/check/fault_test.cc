@@ -394,6 +394,37 @@ TEST_F(FaultTest, BucketsOutOfOrder) {
   expect_as_it_is("table", "makes no sense");
 }
 
+TEST_F(FaultTest, ChangesOfTheSegmentTable) {
+  const auto changes = [&](const SegmentChange& change, u64 generation) {
+    Writer to;
+    encode_change(to, change, 0);
+    const std::vector<std::byte> bytes = to.take();
+    image->save([&](std::vector<RawBucket>& buckets) { buckets.push_back({TableId::changes, generation, bytes}); });
+  };
+  const u64 number = segment(SegmentKind::data, false).number;
+  const SegmentChange gone{
+      .number = segment_number_max, .kind = SegmentChange::Kind::gone, .record = {}, .live = {}, .dead = {}};
+  SegmentChange slots{.number = number, .kind = SegmentChange::Kind::slots, .record = {}, .live = {}, .dead = {}};
+  changes(gone, 1);
+  expect_as_it_is("superblock", "does not tell of changes");
+  changes(gone, image->super.generation + 100);
+  expect_as_it_is("table", "a checkpoint to come");
+  changes(slots, 1);
+  expect_as_it_is("table", "make no sense");
+  slots.live = {{static_cast<u32>(image->super.chunk_size / block_size), 1}};
+  changes(slots, 1);
+  expect_as_it_is("table", "its segment does not have");
+  slots.number = segment_number_max;
+  changes(slots, 1);
+  expect_as_it_is("table", "not in the segment table");
+  // What they say counts: a block that lives is not dead.
+  slots.number = number;
+  slots.live.clear();
+  slots.dead = {{static_cast<u32>(first_live(segment(SegmentKind::data, false))), 1}};
+  changes(slots, 1);
+  expect_as_it_is("space", "not marked live");
+}
+
 TEST_F(FaultTest, ALostBucketIsOneFindingAndNotAFlood) {
   // Of what cannot be read nothing else is concluded: the volumes in it are named, and no space is said to leak.
   const auto report_without = [&](TableId table) {

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "check/bits.h"
+#include "base/bitmap.h"
 
 namespace brindle {
 
@@ -40,25 +40,20 @@ bool SegmentMap::claim(u64 offset, u64 length) {
   return free;
 }
 
-bool SegmentMap::load_bucket(u64 key, const Place& place, Bytes bytes) {
-  Reader from(bytes);
-  while (from.left() > 0) {
-    SegmentRecord record = decode_segment(from, chunk_size_);
-    if (!from.ok()) return false;
-    add(std::move(record), key, place);
+void SegmentMap::load(SegmentTable& table) {
+  for (u64 number : table.numbers()) {
+    SegmentTable::Entry& entry = table.entries().at(number);
+    add(std::move(entry.record), entry.place);
   }
-  return true;
 }
 
-bool SegmentMap::add(SegmentRecord record, u64 key, const Place& place) {
+bool SegmentMap::add(SegmentRecord record, const Place& place) {
   const u64 number = record.number;
   const auto wrong = [&](std::string_view what) {
     findings_.pool("table", place.offset, place.length, fmt::format("segment {}: {}", number, what));
     return false;
   };
-  if (number / segments_a_bucket != key) return wrong("it stands in the wrong bucket");
   if (number >= segment_limit_) return wrong("its number was never given");
-  if (segments_.contains(number)) return wrong("it stands twice in the table");
   if (!pieces_are_sane(record)) return wrong("its pieces do not lie in the pool's chunks");
   auto segment = std::make_unique<CheckedSegment>();
   segment->record = std::move(record);

@@ -11,7 +11,7 @@
 #include <unordered_map>
 
 #include "check/findings.h"
-#include "format/tables.h"
+#include "format/segments.h"
 
 namespace brindle {
 
@@ -27,8 +27,8 @@ class SegmentMap {
 
   /// A table of the checkpoint lies there.
   void claim_table(const Place& place);
-  /// False: the bucket makes no sense.
-  bool load_bucket(u64 key, const Place& place, Bytes bytes);
+  /// Takes over what the table says, in rising order of number.
+  void load(SegmentTable& table);
   /// Takes whole blocks for the log; false where one of them belongs to somebody else.
   bool claim(u64 offset, u64 length);
 
@@ -49,7 +49,7 @@ class SegmentMap {
  private:
   enum class Use : u8 { none, segments, tables };
 
-  bool add(SegmentRecord record, u64 key, const Place& place);
+  bool add(SegmentRecord record, const Place& place);
   bool pieces_are_sane(const SegmentRecord& record) const;
   bool claim_slots(const CheckedSegment& segment);
   std::optional<u64> locate(const CheckedSegment& segment, u64 slot, u64* run) const;

@@ -38,6 +38,8 @@ class Verifier {
   void place_tables();
   Task<void> load_buckets();
   bool load_bucket(const DirectoryEntry& entry, Bytes bytes);
+  bool load_segments(const DirectoryEntry& entry, Bytes bytes);
+  void apply_changes();
   void lost(TableId table);
   bool load_debts(u64 key, Bytes bytes);
   Task<bool> claim_debts();
@@ -56,11 +58,13 @@ class Verifier {
   DiskReader disk_;
   Family family_;
   std::unique_ptr<SegmentMap> segments_;
+  std::unique_ptr<SegmentTable> segment_table_;
+  std::map<u64, std::pair<Place, std::vector<std::byte>>> changes_;  // of it, by the superblock's generation
   Superblock superblock_;
   CheckpointRoot root_;
   std::vector<Bucket> buckets_;
   std::vector<Place> tables_;  // all that lies in chunks of tables
-  std::array<bool, table_count> whole_{true, true, true, true, true};
+  std::array<bool, table_count> whole_{true, true, true, true, true, true};
   std::vector<DebtRecord> debts_;
   CheckReport report_;
 };
@@ -236,12 +240,42 @@ Task<void> Verifier::load_buckets() {
     table_fault(place, {Code::corrupt, "it makes no sense"});
     lost(bucket.entry.table);
   }
+  apply_changes();
+  segments_->load(*segment_table_);
+}
+
+/// After a table of changes that is lost the later ones still tell more than none.
+void Verifier::apply_changes() {
+  if (!changes_.empty() && (superblock_.features.incompatible & feature_changes) == 0) {
+    findings_.pool("superblock", 0, block_size, "it does not tell of changes of the segment table");
+  }
+  const Place* last = nullptr;
+  for (const auto& [generation, changes] : changes_) {
+    last = &changes.first;
+    const auto applied = segment_table_->apply(*last, changes.second);
+    if (generation > superblock_.generation) table_fault(*last, {Code::corrupt, "changes of a checkpoint to come"});
+    if (applied) continue;
+    table_fault(*last, applied.error());
+    lost(TableId::changes);
+  }
+  const bool all = whole(TableId::segments) && whole(TableId::changes);
+  if (const Status complete = segment_table_->complete(); !complete && all && last != nullptr)
+    table_fault(*last, complete.error());
+}
+
+bool Verifier::load_segments(const DirectoryEntry& entry, Bytes bytes) {
+  if (auto status = segment_table_->load(entry.key, entry.place, bytes); !status) {
+    table_fault(entry.place, status.error());
+    lost(TableId::segments);
+  }
+  return true;
 }
 
 bool Verifier::load_bucket(const DirectoryEntry& entry, Bytes bytes) {
   if (bytes.empty()) return false;
   switch (entry.table) {
-    case TableId::segments: return segments_->load_bucket(entry.key, entry.place, bytes);
+    case TableId::segments: return load_segments(entry, bytes);
+    case TableId::changes: changes_[entry.key] = {entry.place, {bytes.begin(), bytes.end()}}; return true;
     case TableId::roots: return family_.load_roots(entry.key, entry.place, bytes);
     case TableId::entries: return family_.load_entries(entry.key, entry.place, bytes);
     case TableId::gone: return family_.load_gone(entry.key, entry.place, bytes);
@@ -373,6 +407,7 @@ Task<Result<CheckReport>> Verifier::run() {
   if (auto status = co_await load_superblock(); !status) co_return status.error();
   check_superblock();
   segments_ = std::make_unique<SegmentMap>(superblock_.chunk_size, disk_.size(), superblock_.segment_limit, findings_);
+  segment_table_ = std::make_unique<SegmentTable>(superblock_.chunk_size);
   co_await load_root();
   const u64 length = root_.chunks_written * superblock_.chunk_size;
   if (root_.chunks_written > disk_.size() / superblock_.chunk_size) {

@@ -8,7 +8,7 @@
 #include "base/rng.h"
 #include "format/batch.h"
 #include "format/superblock.h"
-#include "format/tables.h"
+#include "format/segments.h"
 
 namespace brindle {
 namespace {
@@ -270,7 +270,7 @@ TEST(Format, NonsenseIsRefusedAndNotBent) {
   EXPECT_FALSE(decode_leaf(bytes, 6));
 
   Writer directory;
-  encode_directory_entry(directory, {static_cast<TableId>(5), 1, {}});
+  encode_directory_entry(directory, {static_cast<TableId>(table_count), 1, {}});
   Reader from(directory.bytes());
   static_cast<void>(decode_directory_entry(from));
   EXPECT_FALSE(from.ok());

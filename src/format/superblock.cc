@@ -42,7 +42,8 @@ Result<Superblock> parse_superblock(Bytes block) {
   if ((superblock.features.incompatible & feature_member) != 0) {
     return Error{Code::unsupported, "it is one device of a pool that lies on several: name all of them"};
   }
-  if ((superblock.features.incompatible & ~(feature_debts | feature_staged)) != 0 || superblock.features.read_compatible != 0) {
+  if ((superblock.features.incompatible & ~(feature_debts | feature_staged | feature_changes)) != 0 ||
+      superblock.features.read_compatible != 0) {
     return Error{Code::unsupported, fmt::format("it uses features that this program does not know ({:#x}, {:#x}): "
                                                 "use a newer brindled",
                                                 superblock.features.incompatible, superblock.features.read_compatible)};

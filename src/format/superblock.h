@@ -20,6 +20,8 @@ inline constexpr u64 superblock_b_offset = 64 * KiB;
 inline constexpr u64 feature_debts = 2;
 /// In `incompatible`: acknowledged writes may stand in staging memory, and not on the device yet. It goes when the pool is closed in order.
 inline constexpr u64 feature_staged = 4;
+/// In `incompatible`: there is a table of changes, without which that of segments is old. It goes when all buckets are written whole.
+inline constexpr u64 feature_changes = 8;
 
 /// Features that a reader must know to read, or to write; unknown bits in `compatible` may be ignored.
 struct Features {

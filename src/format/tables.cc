@@ -7,75 +7,10 @@ namespace brindle {
 
 namespace {
 
-constexpr u8 flag_packed = 1;
-constexpr u8 flag_live = 2;
-constexpr u8 flag_all_live = 4;
-constexpr u8 segment_flags = flag_packed | flag_live | flag_all_live;
 constexpr u8 flag_snapshot = 1;
 constexpr u8 flag_protected = 2;
 
-u64 bitmap_words(u64 bits) { return div_up(bits, 64); }
-
-void put_bitmap(Writer& to, const std::vector<u64>& bitmap) { to.put_bytes(std::as_bytes(std::span(bitmap))); }
-
-std::vector<u64> get_bitmap(Reader& from, u64 bits) {
-  std::vector<u64> bitmap(bitmap_words(bits));
-  for (u64& word : bitmap) word = from.get<u64>();
-  return bitmap;
-}
-
-bool is_full(const std::vector<u64>& bitmap) {
-  return !bitmap.empty() && std::all_of(bitmap.begin(), bitmap.end(), [](u64 word) { return word == ~u64{0}; });
-}
-
 }  // namespace
-
-void encode_segment(Writer& to, const SegmentRecord& segment) {
-  const bool all = is_full(segment.live);
-  u8 flags = segment.packed ? flag_packed : 0;
-  if (all) {
-    flags |= flag_all_live;
-  } else if (!segment.live.empty()) {
-    flags |= flag_live;
-  }
-  to.put(segment.number);
-  to.put(static_cast<u8>(segment.kind));
-  to.put(flags);
-  to.put_varint(segment.pieces.size());
-  for (const SegmentPiece& piece : segment.pieces) {
-    to.put_varint(piece.first_slot);
-    to.put(piece.offset);
-  }
-  if ((flags & flag_live) != 0) put_bitmap(to, segment.live);
-  if (segment.packed) put_bitmap(to, segment.present);
-}
-
-SegmentRecord decode_segment(Reader& from, u64 chunk_size) {
-  SegmentRecord segment;
-  segment.number = from.get<u64>();
-  const auto kind = from.get<u8>();
-  const auto flags = from.get<u8>();
-  segment.kind = static_cast<SegmentKind>(kind);
-  segment.packed = (flags & flag_packed) != 0;
-  const bool both = (flags & flag_live) != 0 && (flags & flag_all_live) != 0;
-  const bool known = kind <= 1 && (flags & ~segment_flags) == 0 && !both;
-  if (!known || segment.number == 0 || segment.number > segment_number_max) from.fail();
-  const u64 slots = known ? segment_slots(segment.kind, chunk_size) : 0;
-  // A whole segment is one piece from slot 0 on; the pieces of a packed one go upward.
-  const u64 pieces = from.get_varint();
-  if (pieces == 0 || pieces > (segment.packed ? slots : 1)) from.fail();
-  for (u64 i = 0; i < pieces && from.ok(); ++i) {
-    const u64 first_slot = from.get_varint();
-    const bool upward = i == 0 ? segment.packed || first_slot == 0 : first_slot > segment.pieces.back().first_slot;
-    if (first_slot >= slots || !upward) from.fail();
-    segment.pieces.push_back({static_cast<u32>(first_slot), from.get<u64>()});
-  }
-  if ((flags & flag_live) != 0 && from.ok()) segment.live = get_bitmap(from, slots);
-  if (segment.packed && from.ok()) segment.present = get_bitmap(from, slots);
-  if (!from.ok()) return {};
-  if ((flags & flag_all_live) != 0) segment.live.assign(bitmap_words(slots), ~u64{0});
-  return segment;
-}
 
 void encode_root(Writer& to, const RootRecord& root, size_t* map_at) {
   to.put_varint(root.id);
@@ -231,7 +166,7 @@ std::vector<std::byte> encode_checkpoint_root(const CheckpointRoot& root) {
   to.put_varint(root.next_entry);
   to.put_varint(root.chunks_written);
   to.put_varint(root.punched.size());
-  put_bitmap(to, root.punched);
+  to.put_words(root.punched);
   to.put_varint(root.directory.size());
   for (const Place& place : root.directory) {
     to.put(place.offset);
@@ -250,9 +185,7 @@ Result<CheckpointRoot> decode_checkpoint_root(Bytes bytes) {
   root.next_root = from.get_varint();
   root.next_entry = from.get_varint();
   root.chunks_written = from.get_varint();
-  const u64 words = from.get_varint();
-  if (words > from.left() / sizeof(u64)) from.fail();
-  if (from.ok()) root.punched = get_bitmap(from, words * 64);
+  root.punched = from.get_words(from.get_varint());
   for (u64 count = from.get_varint(); count > 0 && from.ok(); --count) {
     Place place;
     place.offset = from.get<u64>();

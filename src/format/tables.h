@@ -1,4 +1,4 @@
-// tables.h: the checkpoint's tables: segments, roots, catalog entries, what branch points let go, and debts.
+// tables.h: the checkpoint's tables: roots, catalog entries, what branch points let go, and debts; those of segments are in segments.h.
 //
 // A table is cut into buckets by a key (an id divided by the bucket's width). A bucket is written anew only when
 // something in it changed. The directory lists all buckets of all tables; the checkpoint's root lists the directory.
@@ -15,33 +15,14 @@
 
 namespace brindle {
 
-enum class TableId : u8 { segments = 0, roots = 1, entries = 2, gone = 3, debts = 4 };
-inline constexpr u32 table_count = 5;
+enum class TableId : u8 { segments = 0, roots = 1, entries = 2, gone = 3, debts = 4, changes = 5 };
+inline constexpr u32 table_count = 6;
 
 inline constexpr u64 segments_a_bucket = 64;
 inline constexpr u64 roots_a_bucket = 16;
 inline constexpr u64 entries_a_bucket = 16;
 inline constexpr u64 gone_leaves_a_bucket = 64;
 inline constexpr unsigned gone_root_shift = 24;  // gone bucket key: root << 24 | leaf / 64
-
-enum class SegmentKind : u8 { data = 0, pages = 1 };
-
-/// A run of a segment's slots, from `first_slot` on up to the next piece, and the byte address of the first of them.
-struct SegmentPiece {
-  u32 first_slot = 0;
-  u64 offset = 0;
-};
-
-/// Where a segment's slots are. A whole segment is one piece with all its slots in it. Of a packed one (compaction
-/// made it) each piece has only the slots in `present`, one right after the other.
-struct SegmentRecord {
-  u64 number = 0;
-  SegmentKind kind = SegmentKind::data;
-  bool packed = false;
-  std::vector<SegmentPiece> pieces;
-  std::vector<u64> live;       // bitmap of slots; empty: none is live
-  std::vector<u64> present;    // bitmap of slots, of a packed segment
-};
 
 enum class RootKind : u8 { head = 0, snapshot = 1, branch = 2, dying = 3 };
 
@@ -100,9 +81,6 @@ struct DebtRecord {
 };
 
 /// On nonsense every `decode` fails its reader: look at `from.ok()` before anything else.
-void encode_segment(Writer& to, const SegmentRecord& segment);
-/// On nonsense its number is 0 too.
-SegmentRecord decode_segment(Reader& from, u64 chunk_size);
 /// `map_at` receives the offset in `to` of the map's reference, which the checkpoint fills in later.
 void encode_root(Writer& to, const RootRecord& root, size_t* map_at = nullptr);
 RootRecord decode_root(Reader& from);
@@ -112,12 +90,6 @@ void encode_gone(Writer& to, const GoneRecord& gone);
 GoneRecord decode_gone(Reader& from);
 void encode_debts(Writer& to, const DebtRecord& owed);
 DebtRecord decode_debts(Reader& from);
-
-/// How many slots a segment of that kind has in a whole chunk.
-constexpr u64 segment_slots(SegmentKind kind, u64 chunk_size) {
-  return chunk_size / (kind == SegmentKind::data ? block_size : page_slot_size);
-}
-constexpr u64 slot_size(SegmentKind kind) { return kind == SegmentKind::data ? block_size : page_slot_size; }
 
 /// One bucket, or one piece of the directory, at a byte address. Pieces are written one after the other; the first of
 /// a run begins on a block.

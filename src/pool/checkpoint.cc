@@ -17,6 +17,8 @@ namespace brindle {
 namespace {
 
 constexpr size_t directory_piece_size = 32 * KiB;
+// The changes of so many checkpoints at most are kept: each is an entry of the directory, and is read at the start.
+constexpr u64 changes_kept_max = 64;
 
 }  // namespace
 
@@ -24,7 +26,6 @@ Task<Status> Pool::checkpoint() {
   if (options_.read_only || latched_) co_return Error{Code::read_only, "the pool is read-only"};
   co_await checkpointing_.acquire();
   co_await client_.before_seal();
-  log_interval_ = std::max(log_->bytes_since_seal(), log_interval_ - log_interval_ / 4);
   auto number = co_await log_->seal();
   Status status;
   if (number) {
@@ -84,7 +85,7 @@ void Pool::drop_table(const Place& place) {
 Task<Status> Pool::write_tables(u64 number) {
   if (auto status = co_await clean_table_chunks(); !status) co_return status;
   std::vector<Bucket> buckets = client_.sealed_buckets();
-  for (u64 key : space_.take_dirty_buckets()) buckets.push_back({TableId::segments, key, space_.encode_bucket(key)});
+  add_segments(buckets);
   for (const Bucket& bucket : buckets) {
     const auto key = std::pair(bucket.table, bucket.key);
     if (const auto old = directory_.find(key); old != directory_.end()) {
@@ -124,6 +125,43 @@ Task<Status> Pool::write_tables(u64 number) {
   superblock_.root_length = place->length;
   superblock_.root_crc = place->crc;
   co_return co_await table_writer_->flush();
+}
+
+/// What changed of the segment table, and as much of it as a whole as keeps the changes few: no more bytes than the table has, and no
+/// more than so many checkpoints. Where the changes are no less than the buckets that they are in, those are written instead.
+void Pool::add_segments(std::vector<Bucket>& buckets) {
+  // Of two checkpoints the second may have the number of the first: nothing but compaction came between.
+  const u64 generation = superblock_.generation + 1;
+  Space::Changes changes = space_.take_changes();
+  for (u64 key : changes.buckets) stale_buckets_.add(key, generation);
+  u64 table_bytes = 0;
+  u64 stale_bytes = 0;
+  for (auto at = directory_.begin(); at != directory_.end() && at->first.first == TableId::segments; ++at) {
+    table_bytes += at->second.length;
+    if (stale_buckets_.contains(at->first.second)) stale_bytes += at->second.length;
+  }
+  const auto told = directory_.lower_bound({TableId::changes, 0});
+  const bool all = stale_bytes <= changes.bytes.size();
+  // What is due is forgotten when the pool is closed: often enough that it would never be done, and changes would pile up.
+  bool overdue = std::distance(told, directory_.end()) >= static_cast<std::ptrdiff_t>(changes_kept_max);
+  whole_due_ += std::max(changes.bytes.size(), div_up(table_bytes, changes_kept_max));
+  while (!stale_buckets_.empty()) {
+    const u64 key = stale_buckets_.front();
+    std::vector<std::byte> bytes = space_.encode_bucket(key);
+    if (!all && bytes.size() > whole_due_ && !std::exchange(overdue, false)) break;
+    whole_due_ -= std::min(bytes.size(), whole_due_);
+    buckets.push_back({TableId::segments, key, std::move(bytes)});
+    stale_buckets_.pop_front();
+  }
+  if (stale_buckets_.empty()) whole_due_ = 0;
+  const u64 since = stale_buckets_.since().value_or(generation + 1);
+  if (since <= generation && !changes.bytes.empty()) {
+    buckets.push_back({TableId::changes, generation, std::move(changes.bytes)});
+  }
+  const auto needed =
+      directory_.lower_bound({TableId::changes, since + (planted(Plant::changes_dropped_early) ? 1 : 0)});
+  for (auto at = told; at != needed; ++at) drop_table(at->second);
+  directory_.erase(told, needed);
 }
 
 /// Buckets that seldom change would keep chunks of old tables alive: the sparsest such chunk is written anew.

@@ -18,7 +18,7 @@
 
 #include "base/planted.h"
 #include "device/vectors.h"
-#include "pool/bitmap.h"
+#include "base/bitmap.h"
 #include "pool/pool.h"
 
 namespace brindle {
@@ -277,7 +277,7 @@ Task<Status> Pool::copy_segment(Segment& segment, Source& source, std::vector<Mo
       if (next_bit(live, true, before[i].first_slot, end) < end) {
         move.pieces.push_back(before[i]);
       } else {
-        for (u64 slot = before[i].first_slot; slot < end; ++slot) set_bit_to(move.present, slot, false);
+        clear_bits(move.present, before[i].first_slot, end);
       }
       continue;
     }
@@ -285,7 +285,8 @@ Task<Status> Pool::copy_segment(Segment& segment, Source& source, std::vector<Mo
     u64 follows = 0;  // where the piece would go on
     for (u64 slot = before[i].first_slot; slot < end;) {
       const u64 first = next_bit(live, true, slot, end);
-      for (; slot < first; ++slot) set_bit_to(move.present, slot, false);
+      clear_bits(move.present, slot, first);
+      slot = first;
       if (slot == end) break;
       u64 run = 0;
       const auto from = space_.locate(SlotName::of(record.number, slot), &run);

@@ -1,6 +1,6 @@
 #include "pool/holes.h"
 
-#include "pool/bitmap.h"
+#include "base/bitmap.h"
 
 namespace brindle {
 

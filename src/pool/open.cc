@@ -100,8 +100,12 @@ Task<Status> Pool::write_superblock() {
   ++superblock_.generation;
   superblock_.segment_limit = std::max(superblock_.segment_limit, space_.segment_numbers_given() + segment_numbers_ahead);
   superblock_.size_max = std::max(superblock_.size_max, space_.capacity_chunks() * superblock_.chunk_size);
-  const auto debts = directory_.lower_bound({TableId::debts, 0});
-  superblock_.features.incompatible = (debts != directory_.end() ? feature_debts : 0) |
+  const auto any_of = [this](TableId table) {
+    const auto first = directory_.lower_bound({table, 0});
+    return first != directory_.end() && first->first.first == table;
+  };
+  superblock_.features.incompatible = (any_of(TableId::debts) ? feature_debts : 0) |
+                                      (any_of(TableId::changes) ? feature_changes : 0) |
                                       (device_.stages() && superblock_.clean == 0 ? feature_staged : 0);
   seal_superblock(superblock_);
   AlignedBuffer block(block_size);
@@ -200,11 +204,13 @@ Task<Status> Pool::load_tables() {
   // What lies behind belongs to a checkpoint that was never finished.
   table_writer_->resume(last_chunk, fill);
 
-  // Buckets written together lie together: read them by address, many at a time. Segments come first in any order.
+  // Buckets written together lie together: read them by address, many at a time, in any order.
   std::sort(entries.begin(), entries.end(),
             [](const auto& a, const auto& b) { return a.place.offset < b.place.offset; });
   // A small pool's tables are a few hundred bytes: mapping two megabytes for them took longer than all the rest of loading.
   const u64 spread = entries.empty() ? 0 : entries.back().place.offset + entries.back().place.length - entries.front().place.offset;
+  SegmentTable segments(chunk_size);
+  std::map<u64, std::pair<Place, std::vector<std::byte>>> changes;  // by the superblock's generation
   AlignedBuffer buffer(std::min(2 * table_read_max, round_up(spread, block_size) + 2 * block_size));
   for (size_t at = 0; at < entries.size();) {
     const u64 from = round_down(entries[at].place.offset, block_size);
@@ -224,14 +230,23 @@ Task<Status> Pool::load_tables() {
       if (crc32c(bucket) != place.crc && !planted(Plant::table_unchecked)) {
         co_return Error{Code::corrupt, fmt::format("a table of the checkpoint is damaged, at byte {}", place.offset)};
       }
-      Status status = entries[at].table == TableId::segments
-                          ? space_.load_bucket(bucket)
-                          : client_.load_bucket(entries[at].table, entries[at].key, bucket);
+      const u64 key = entries[at].key;
+      Status status;
+      switch (entries[at].table) {
+        case TableId::segments: status = segments.load(key, place, bucket); break;
+        case TableId::changes: changes[key] = {place, {bucket.begin(), bucket.end()}}; break;
+        default: status = client_.load_bucket(entries[at].table, key, bucket);
+      }
       if (!status) co_return status;
     }
   }
-  space_.take_dirty_buckets();  // loading is no change
-  co_return Status{};
+  for (const auto& [generation, told] : changes) {
+    const auto stale = segments.apply(told.first, told.second);
+    if (!stale) co_return stale.error();
+    for (u64 key : *stale) stale_buckets_.add(key, generation);
+  }
+  if (auto status = segments.complete(); !status) co_return status;
+  co_return space_.load(segments);
 }
 
 /// Everything from here on is written by this opening: the cut of the log becomes durable before the first write.

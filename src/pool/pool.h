@@ -20,6 +20,7 @@
 #include "pool/chunk_writer.h"
 #include "pool/holes.h"
 #include "pool/log.h"
+#include "pool/stale_buckets.h"
 
 namespace brindle {
 
@@ -183,7 +184,6 @@ class Pool {
   Task<Status> load_superblock();
   Task<Status> write_superblock();
   Task<Status> load_tables();
-  Task<Status> load_bucket(const DirectoryEntry& entry, Bytes bytes);
   Task<Status> begin_epoch(ReplayEnd end);
   void make_writers();
   // replay.cc
@@ -191,6 +191,7 @@ class Pool {
   // checkpoint.cc
   Task<Status> write_checkpoint(u64 number, LogPosition log_from);
   Task<Status> write_tables(u64 number);
+  void add_segments(std::vector<Bucket>& buckets);
   Task<Status> clean_table_chunks();
   Task<Result<Place>> put_table(Bytes bytes);
   Task<Result<std::vector<std::byte>>> read_table(Place place);
@@ -270,9 +271,10 @@ class Pool {
   u64 page_base_ = 0;     // byte address of its slot 0
   Superblock superblock_;
   u64 durable_number_ = 0;
-  u64 log_interval_ = 0;  // bytes that the log writes between two checkpoints, of late
   std::map<std::pair<TableId, u64>, Place> directory_;
   std::vector<Place> directory_places_;
+  StaleBuckets stale_buckets_;
+  u64 whole_due_ = 0;  // bytes of buckets that are to be written whole, until the next one is reached
   std::optional<Place> root_place_;
   PoolCounters counters_;
 

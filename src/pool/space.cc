@@ -5,27 +5,14 @@
 #include <utility>
 
 #include "base/planted.h"
-#include "pool/bitmap.h"
+#include "base/bitmap.h"
 
 namespace brindle {
 
 namespace {
 
-bool bit(const std::vector<u64>& bitmap, u64 at) { return (bitmap[at / 64] >> (at % 64) & 1) != 0; }
-
-u64 count_bits(const std::vector<u64>& bitmap, u64 from, u64 to) {
-  u64 count = 0;
-  for (u64 at = from; at < to;) {
-    if (at % 64 == 0 && to - at >= 64) {
-      count += static_cast<u64>(std::popcount(bitmap[at / 64]));
-      at += 64;
-    } else {
-      count += bit(bitmap, at) ? 1 : 0;
-      ++at;
-    }
-  }
-  return count;
-}
+// More runs of touched slots than this part of all, and the bitmap is told instead.
+constexpr u64 touched_part = 64;
 
 std::vector<u32> ranks_of(const std::vector<u64>& bitmap) {
   std::vector<u32> ranks(bitmap.size());
@@ -40,6 +27,34 @@ std::vector<u32> ranks_of(const std::vector<u64>& bitmap) {
 u64 rank_of(const Segment& segment, u64 slot) {
   const u64 below = segment.record.present[slot / 64] & ((u64{1} << (slot % 64)) - 1);
   return segment.ranks[slot / 64] + static_cast<u64>(std::popcount(below));
+}
+
+/// Is it in the segment table? A log segment without live slots is found again by replay, if it is needed at all.
+bool is_listed(const Segment& segment) {
+  return !segment.retired && (segment.record.kind == SegmentKind::pages || segment.live_count > 0);
+}
+
+/// The next checkpoint tells of the segment as a whole.
+void lies_elsewhere(Segment& segment) {
+  if (segment.in_table == InTable::here) segment.in_table = InTable::elsewhere;
+  segment.touched = {};
+}
+
+/// The touched slots by what they are now.
+void sort_out(std::vector<SlotRun> touched, const std::vector<u64>& live, SegmentChange& change) {
+  std::sort(touched.begin(), touched.end(), [](const SlotRun& a, const SlotRun& b) { return a.first < b.first; });
+  u64 slot = 0;
+  for (const SlotRun& run : touched) {
+    const u64 end = u64{run.first} + run.count;
+    for (slot = std::max<u64>(slot, run.first); slot < end; ++slot) {
+      std::vector<SlotRun>& runs = bit_at(live, slot) ? change.live : change.dead;
+      if (!runs.empty() && u64{runs.back().first} + runs.back().count == slot) {
+        ++runs.back().count;
+      } else {
+        runs.push_back({static_cast<u32>(slot), 1});
+      }
+    }
+  }
 }
 
 /// The last piece that begins at the slot or before; the first one where none does.
@@ -68,7 +83,7 @@ void Space::load_chunks(u64 made, const std::vector<u64>& punched) {
     residents_.emplace_back();
     segment_live_.push_back(0);
     table_live_.push_back(0);
-    (bit(punched_, chunk) ? free_punched_ : free_written_).insert(chunk);
+    (bit_at(punched_, chunk) ? free_punched_ : free_written_).insert(chunk);
   }
   capacity_ = std::max<u64>(capacity_, uses_.size());
 }
@@ -181,7 +196,7 @@ Segment& Space::add_segment(SegmentRecord record, bool open) {
   settle_in(*segment);
   if (!open && segment->live_count == 0) closed_.insert(number);
   by_bucket_[number / segments_a_bucket].insert(number);
-  dirty(*segment);
+  changed(*segment);
   return *(segments_[number] = std::move(segment));
 }
 
@@ -210,14 +225,14 @@ std::optional<u64> Space::locate(SlotName name, u64* run) const {
     if (run != nullptr) *run = slots - slot;
     return record.pieces.front().offset + slot * slot_size(record.kind);
   }
-  if (!bit(record.present, slot)) return std::nullopt;
+  if (!bit_at(record.present, slot)) return std::nullopt;
   const size_t piece = piece_of(record, slot);
   const u64 first = record.pieces[piece].first_slot;
   if (slot < first) return std::nullopt;
   if (run != nullptr) {
     const u64 end = piece_end(record.pieces, piece, slots);
     u64 next = slot + 1;
-    while (next < end && bit(record.present, next)) ++next;
+    while (next < end && bit_at(record.present, next)) ++next;
     *run = next - slot;
   }
   return record.pieces[piece].offset + (rank_of(*segment, slot) - rank_of(*segment, first)) * slot_size(record.kind);
@@ -231,7 +246,8 @@ void Space::moved(Segment& segment, std::vector<SegmentPiece> pieces, std::vecto
   segment.record.packed = true;
   segment.ranks = ranks_of(segment.record.present);
   settle_in(segment);
-  dirty(segment);
+  if (!planted(Plant::move_untold)) lies_elsewhere(segment);
+  changed(segment);
   for (const SegmentPiece& piece : before) settle_chunk(piece.offset / chunk_size_);
   if (planted(Plant::source_freed)) {
     for (u64 chunk : std::exchange(emptied_, {})) give_back(chunk);
@@ -303,7 +319,7 @@ void Space::set_live(Segment& segment, u32 slot, u64 count, bool live) {
   if (record.live.empty()) record.live.resize(div_up(slots, 64));
   size_t piece = piece_of(record, slot);
   for (u64 at = slot; at < slot + count; ++at) {
-    CHECK_NOTE(at < slots && bit(record.live, at) != live, live ? "a slot given twice" : "a slot freed twice");
+    CHECK_NOTE(at < slots && bit_at(record.live, at) != live, live ? "a slot given twice" : "a slot freed twice");
     record.live[at / 64] ^= u64{1} << (at % 64);
     if (piece + 1 < record.pieces.size() && record.pieces[piece + 1].first_slot == at) ++piece;
     u64& bytes = segment_live_[record.pieces[piece].offset / chunk_size_];
@@ -312,7 +328,8 @@ void Space::set_live(Segment& segment, u32 slot, u64 count, bool live) {
   segment.live_count += static_cast<u32>(live ? count : -count);
   if (segment.live_count == 0) record.live.clear();
   if (segment.live_count == 0 && !live) closed_.insert(record.number);
-  dirty(segment);
+  touched(segment, {slot, static_cast<u32>(count)});
+  changed(segment);
 }
 
 void Space::seal(u64 number) {
@@ -344,7 +361,7 @@ void Space::seal(u64 number) {
     if (segment != nullptr && !needed && segment->live_count == 0 && !segment->retired) {
       segment->retired = true;
       retiring_.push_back(*at);
-      dirty(*segment);
+      changed(*segment);
       by_bucket_[*at / segments_a_bucket].erase(*at);
       leave_chunks(*segment);
       for (const SegmentPiece& piece : segment->record.pieces) settle_chunk(piece.offset / chunk_size_);
@@ -427,10 +444,57 @@ void Space::leave_target(u64 chunk) {
   settle_chunk(chunk);
 }
 
-std::vector<u64> Space::take_dirty_buckets() {
-  std::vector<u64> keys(dirty_buckets_.begin(), dirty_buckets_.end());
-  dirty_buckets_.clear();
-  return keys;
+// --- the segment table ----------------------------------------------------------------------------------------------
+
+void Space::changed(Segment& segment) {
+  if (std::exchange(segment.changed, true)) return;
+  changed_.push_back(segment.record.number);
+}
+
+void Space::touched(Segment& segment, SlotRun run) {
+  if (segment.in_table != InTable::here) return;
+  segment.touched.push_back(run);
+  // A long list says little less than the bitmap, and has to be sorted.
+  if (segment.touched.size() > segment_slots(segment.record.kind, chunk_size_) / touched_part) lies_elsewhere(segment);
+}
+
+std::optional<SegmentChange> Space::take_change(Segment& segment) const {
+  segment.changed = false;
+  SegmentChange change;
+  change.number = segment.record.number;
+  const bool listed = is_listed(segment);
+  const InTable before = std::exchange(segment.in_table, listed ? InTable::here : InTable::no);
+  std::vector<SlotRun> touched = std::exchange(segment.touched, {});
+  if (!listed) {
+    if (before == InTable::no) return std::nullopt;
+    return change;
+  }
+  if (before == InTable::here) {
+    if (touched.empty()) return std::nullopt;
+    change.kind = SegmentChange::Kind::slots;
+    sort_out(std::move(touched), segment.record.live, change);
+  } else {
+    change.kind = SegmentChange::Kind::whole;
+    change.record = segment.record;
+  }
+  return change;
+}
+
+Space::Changes Space::take_changes() {
+  Changes changes;
+  std::sort(changed_.begin(), changed_.end());
+  Writer to;
+  u64 last = 0;
+  for (u64 number : std::exchange(changed_, {})) {
+    const auto change = take_change(*segments_.at(number));
+    if (!change) continue;
+    encode_change(to, *change, last);
+    last = number;
+    const u64 key = number / segments_a_bucket;
+    if (changes.buckets.empty() || changes.buckets.back() != key) changes.buckets.push_back(key);
+  }
+  changes.bytes = to.take();
+  return changes;
 }
 
 std::vector<std::byte> Space::encode_bucket(u64 key) const {
@@ -439,28 +503,26 @@ std::vector<std::byte> Space::encode_bucket(u64 key) const {
   if (at == by_bucket_.end()) return {};
   for (u64 number : at->second) {
     const Segment& segment = *segments_.at(number);
-    // A log segment without live slots is found again by replay, if it is needed at all.
-    if (segment.record.kind == SegmentKind::data && segment.live_count == 0) continue;
-    encode_segment(to, segment.record);
+    if (is_listed(segment)) encode_segment(to, segment.record);
   }
   return to.take();
 }
 
-Status Space::load_bucket(Bytes bytes) {
-  Reader from(bytes);
-  while (from.left() > 0) {
-    SegmentRecord record = decode_segment(from, chunk_size_);
-    if (record.number == 0) return Error{Code::corrupt, "the segment table makes no sense"};
+Status Space::load(SegmentTable& table) {
+  for (u64 number : table.numbers()) {
+    SegmentRecord& record = table.entries().at(number).record;
     for (const SegmentPiece& piece : record.pieces) {
       const u64 chunk = piece.offset / chunk_size_;
       if (chunk >= uses_.size()) return Error{Code::corrupt, "a segment lies beyond the end of the pool"};
       mark_used(chunk, ChunkUse::segments);
     }
     const SegmentKind kind = record.kind;
-    if (find(record.number) != nullptr) return Error{Code::corrupt, "a segment stands twice in the segment table"};
-    const Segment& segment = add_segment(std::move(record), false);
+    Segment& segment = add_segment(std::move(record), false);
+    segment.in_table = InTable::here;
+    segment.changed = false;  // loading is no change
     (kind == SegmentKind::data ? live_blocks_ : live_page_slots_) += segment.live_count;
   }
+  changed_.clear();
   return {};
 }
 

@@ -20,7 +20,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "format/tables.h"
+#include "format/segments.h"
 
 namespace brindle {
 
@@ -41,6 +41,13 @@ inline constexpr u64 kept_from_compaction = 3;
 /// Who asks for a chunk: the later levels may go on where the earlier ones must stop.
 enum class SpaceLevel : u8 { write, compaction, checkpoint };
 
+/// What the checkpoint's tables say of a segment.
+enum class InTable : u8 {
+  no,
+  elsewhere,  // where it lay before, or too little of what died: it is to be told of as a whole
+  here,       // but for the liveness of the slots that were touched since
+};
+
 struct Segment {
   SegmentRecord record;
   u32 live_count = 0;          // of record.live
@@ -48,6 +55,9 @@ struct Segment {
   bool retired = false;        // nothing lives in it any more; it is kept until its chunk is released
   u64 last_batch = 0;          // of a log segment: replay needs it while a checkpoint is not above this number
   std::vector<u32> ranks;      // of a packed segment: present slots before each word of the bitmap
+  InTable in_table = InTable::no;
+  bool changed = false;          // since the last checkpoint told of it
+  std::vector<SlotRun> touched;  // slots that came to life or died since then, of one that is in the table here
 };
 
 /// One past the last slot of `pieces[at]`, of a segment of so many slots.
@@ -156,16 +166,25 @@ class Space {
   // --- the segment table
   /// Of all segments: what the table is long by, beside a bit or two for each block.
   u64 pieces() const { return pieces_; }
-  std::vector<u64> take_dirty_buckets();
+  struct Changes {
+    std::vector<std::byte> bytes;  // as the table of changes has them
+    std::vector<u64> buckets;      // keys, rising
+  };
+  /// All that changed since the last call. Nothing but the checkpoint that writes it may follow.
+  Changes take_changes();
+  /// As it is now.
   std::vector<std::byte> encode_bucket(u64 key) const;
-  Status load_bucket(Bytes bytes);
+  /// Into an empty pool whose chunks are known. Fails: corrupt.
+  Status load(SegmentTable& table);
 
  private:
   void settle_in(Segment& segment);
   void leave_chunks(Segment& segment);
   std::map<u64, u64> live_by_chunk(const SegmentRecord& record) const;
   void set_live(Segment& segment, u32 slot, u64 count, bool live);
-  void dirty(const Segment& segment) { dirty_buckets_.insert(segment.record.number / segments_a_bucket); }
+  void changed(Segment& segment);
+  void touched(Segment& segment, SlotRun run);
+  std::optional<SegmentChange> take_change(Segment& segment) const;
   void settle_chunk(u64 chunk);
   void drain_releases();
 
@@ -182,7 +201,7 @@ class Space {
 
   std::unordered_map<u64, std::unique_ptr<Segment>> segments_;
   std::map<u64, std::set<u64>> by_bucket_;      // numbers of the segments in a bucket
-  std::set<u64> dirty_buckets_;
+  std::vector<u64> changed_;                    // numbers of the segments that did, in any order
   u64 pieces_ = 0;
 
   struct Range {

@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "base/planted.h"
-#include "pool/bitmap.h"
+#include "base/bitmap.h"
 #include "pool/pool.h"
 
 namespace brindle {
@@ -26,9 +26,6 @@ constexpr u64 holes_from = 10;
 // A chunk with less than this part dead is filled up only if the others do not suffice: the same room is to be had in fewer chunks, and
 // fewer, longer pieces.
 constexpr u64 holes_part_min = 10;
-// What a piece takes in the segment table, and how much of what its copies save each checkpoint may write of them.
-constexpr u64 piece_table_bytes = 10;
-constexpr u64 saved_part_max = 2;
 constexpr u64 piece_memory_part = 8;  // of the memory for dirty maps
 
 }  // namespace
@@ -78,16 +75,12 @@ u64 Pool::held_together(u64 chunk) const {
   return std::min(sum, blocks);
 }
 
-/// Is a chunk with so much alive to be copied into holes? They tear segments into pieces, which stay in memory, and most of which each
-/// checkpoint writes again: in a large pool with little memory, where checkpoints are short, that would be more than the copies save.
+/// Is a chunk with so much alive to be copied into holes? They tear segments into pieces, which stay in memory: in a large pool with little
+/// of it there are soon enough.
 bool Pool::holes_pay(u64 live) const {
   const u64 chunk_size = space_.chunk_size();
   if (live * holes_from <= chunk_size || live >= chunk_size) return false;
-  const u64 pieces = space_.pieces();
-  if (pieces * sizeof(SegmentPiece) > options_.dirty_memory_max / piece_memory_part) return false;
-  // Of each byte that is won: e^2 / (1 - e), where e lives.
-  const u64 saved = log_interval_ / (chunk_size - live) * live / chunk_size * live;
-  return pieces * piece_table_bytes <= saved / saved_part_max;
+  return space_.pieces() * sizeof(SegmentPiece) <= options_.dirty_memory_max / piece_memory_part;
 }
 
 /// The chunks with the least that lives: as many as win `room_step`, or as fill what may be copied into; none where nothing can be won.

@@ -127,7 +127,8 @@ Status EngineCore::load_bucket(TableId table, u64 key, Bytes bytes) {
     case TableId::gone: return maps_.load_gone(key, bytes);
     case TableId::entries: return catalog_.load_bucket(bytes);
     case TableId::debts: return maps_.load_debts(key, bytes);
-    case TableId::segments: break;  // the pool's own
+    case TableId::segments:
+    case TableId::changes: break;  // the pool's own
   }
   return Error{Code::corrupt, "the checkpoint's directory names an unknown table"};
 }

@@ -36,14 +36,16 @@ Image::Image(SimDisk& disk) : disk_(disk) {
     Reader from(bytes);
     while (from.left() > 0) directory_.push_back(decode_directory_entry(from));
   }
+  SegmentTable table(super.chunk_size);
   for (const DirectoryEntry& entry : directory_) {
     const auto bytes = read(entry.place.offset, entry.place.length);
+    // The directory has the changes last, in their order.
+    if (entry.table == TableId::segments) CHECK(table.load(entry.key, entry.place, bytes).ok());
+    if (entry.table == TableId::changes) CHECK(table.apply(entry.place, bytes).ok());
+    if (entry.table == TableId::segments || entry.table == TableId::changes) continue;
     Reader from(bytes);
     while (from.left() > 0) {
-      if (entry.table == TableId::segments) {
-        const SegmentRecord record = decode_segment(from, super.chunk_size);
-        segments[record.number] = record;
-      } else if (entry.table == TableId::roots) {
+      if (entry.table == TableId::roots) {
         const RootRecord record = decode_root(from);
         roots[record.id] = record;
       } else if (entry.table == TableId::entries) {
@@ -56,6 +58,8 @@ Image::Image(SimDisk& disk) : disk_(disk) {
       CHECK(from.ok());
     }
   }
+  CHECK(table.complete().ok());
+  for (auto& [number, entry] : table.entries()) segments[number] = std::move(entry.record);
 }
 
 // --- bytes ----------------------------------------------------------------------------------------------------------
@@ -214,6 +218,7 @@ void Image::save(const std::function<void(std::vector<RawBucket>&)>& tamper) {
   for (const auto& [key, record] : gone) {
     encode_gone(tables[{TableId::gone, key.first << gone_root_shift | key.second / gone_leaves_a_bucket}], record);
   }
+  super.features.incompatible &= ~feature_changes;
   std::vector<RawBucket> buckets;
   for (auto& [key, bytes] : tables) buckets.push_back({key.first, key.second, bytes.take()});
   if (tamper) tamper(buckets);
@@ -264,6 +269,17 @@ EntryRecord& Image::entry_of(const std::string& volume, const std::string& snaps
     }
   }
   CHECK_NOTE(false, "no such entry");
+}
+
+u64 Image::count(TableId table) const {
+  return static_cast<u64>(
+      std::count_if(directory_.begin(), directory_.end(), [table](const auto& entry) { return entry.table == table; }));
+}
+
+u64 Image::length(TableId table) const {
+  u64 sum = 0;
+  for (const DirectoryEntry& entry : directory_) sum += entry.table == table ? entry.place.length : 0;
+  return sum;
 }
 
 Place Image::place_of(TableId table) const {

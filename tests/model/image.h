@@ -11,7 +11,7 @@
 #include "device/sim_device.h"
 #include "format/page.h"
 #include "format/superblock.h"
-#include "format/tables.h"
+#include "format/segments.h"
 
 namespace brindle::model {
 
@@ -48,6 +48,9 @@ class Image {
   SlotName name_of(RootId root, u64 block) const;
 
   size_t directory_size() const { return directory_.size(); }
+  /// Of a table: its buckets, and the bytes of all of them.
+  u64 count(TableId table) const;
+  u64 length(TableId table) const;
   /// Of the first bucket of a table.
   Place place_of(TableId table) const;
   RootRecord& root_of(const std::string& volume, const std::string& snapshot = {});

@@ -212,6 +212,18 @@ TEST(OpenErrorTest, TablesThatContradictEachOtherAreRefused) {
                      }
                    }),
             "a segment stands twice in the segment table");
+  const auto changed = [&](const SegmentChange& change, u64 bytes_less) {
+    return spoilt({}, [&](std::vector<RawBucket>& buckets) {
+      Writer to;
+      encode_change(to, change, 0);
+      buckets.push_back({TableId::changes, 1, to.take()});
+      buckets.back().bytes.resize(buckets.back().bytes.size() - bytes_less);
+    });
+  };
+  SegmentChange change{
+      .number = segment_number_max, .kind = SegmentChange::Kind::slots, .record = {}, .live = {{1, 1}}, .dead = {}};
+  EXPECT_EQ(changed(change, 1), "the changes of the segment table make no sense");
+  EXPECT_EQ(changed(change, 0), "a segment changed that is not in the segment table");
   const auto shorter = [&](TableId table) {
     return spoilt({}, [table](std::vector<RawBucket>& buckets) {
       for (RawBucket& bucket : buckets) {

@@ -5,7 +5,7 @@
 
 #include "format/batch.h"
 #include "format/superblock.h"
-#include "format/tables.h"
+#include "format/segments.h"
 #include "sim/faults.h"
 
 namespace brindle::sim {
@@ -63,6 +63,7 @@ class Living {
     tables_.push_back({super_->root_offset, super_->root_length});
     const auto root = decode_checkpoint_root(bytes(tables_.front()));
     if (!root) return;
+    SegmentTable segments(super_->chunk_size);
     for (const Place& piece : root->directory) {
       tables_.push_back({piece.offset, piece.length});
       const std::vector<std::byte> directory = bytes(tables_.back());
@@ -71,19 +72,14 @@ class Living {
         const DirectoryEntry entry = decode_directory_entry(from);
         if (!from.ok()) break;
         tables_.push_back({entry.place.offset, entry.place.length});
-        if (entry.table == TableId::segments) read_segments(tables_.back());
+        const bool good = entry.table == TableId::segments
+                              ? segments.load(entry.key, entry.place, bytes(tables_.back())).ok()
+                          : entry.table == TableId::changes ? segments.apply(entry.place, bytes(tables_.back())).ok()
+                                                            : true;
+        if (!good) return;
       }
     }
-  }
-
-  void read_segments(const Range& bucket) {
-    const std::vector<std::byte> table = bytes(bucket);
-    Reader from(table);
-    while (from.left() > 0) {
-      SegmentRecord record = decode_segment(from, super_->chunk_size);
-      if (record.number == 0 || !from.ok()) break;
-      segments_.push_back(std::move(record));
-    }
+    for (u64 number : segments.numbers()) segments_.push_back(std::move(segments.entries().at(number).record));
   }
 
   /// The live slots of whole segments; of packed ones some are moved, which nobody needs here.
