@@ -37,29 +37,44 @@ void PageCache::add(PagePtr page) {
   bytes_ += cost(*page);
   page->used = true;
   if (free_places_.empty()) {
-    clock_.push_back(page.get());
-  } else {
-    clock_[free_places_.back()] = page.get();
-    free_places_.pop_back();
+    free_places_.push_back(clock_.size());
+    clock_.push_back(nullptr);
   }
+  page->clock_place = static_cast<u32>(free_places_.back());
+  clock_[free_places_.back()] = page.get();
+  free_places_.pop_back();
   evict();
+}
+
+/// The page is gone afterwards.
+void PageCache::remove(Page& page) {
+  bytes_ -= cost(page);
+  clock_[page.clock_place] = nullptr;
+  free_places_.push_back(page.clock_place);
+  pages_.erase(page.place.name.raw);
+}
+
+void PageCache::merge(Patch& patch, Leaf& leaf) {
+  const u64 before = cost(patch);
+  const u64 freed = cost(leaf);
+  patch.merge(leaf);
+  bytes_ = bytes_ - before + cost(patch);
+  // What it was counted with, though it is empty by now.
+  bytes_ -= freed - cost(leaf);
+  remove(leaf);
 }
 
 void PageCache::evict() {
   // The first round may only clear the marks, and pages in use stay: where little can be had, do not look at all of it.
   for (u64 steps = std::min<u64>(evict_steps_max, 2 * clock_.size()); bytes_ > bytes_max_ && steps > 0; --steps) {
     if (hand_ == clock_.size()) hand_ = 0;
-    const size_t here = hand_++;
-    Page* const page = clock_[here];
+    Page* const page = clock_[hand_++];
     if (page == nullptr) continue;
     if (page->used || page->references > 1) {
       page->used = false;
       continue;
     }
-    bytes_ -= cost(*page);
-    clock_[here] = nullptr;
-    free_places_.push_back(here);
-    pages_.erase(page->place.name.raw);
+    remove(*page);
   }
 }
 

@@ -39,6 +39,8 @@ class PageCache {
   Task<Result<PagePtr>> load(PageRef ref);
   /// A page that just got its place.
   void add(PagePtr page);
+  /// Both are here, and nobody holds the leaf: the patch takes in what it says, and the leaf goes.
+  void merge(Patch& patch, Leaf& leaf);
   void evict();
   void set_bytes_max(u64 bytes) { bytes_max_ = bytes; }
   u64 bytes() const { return bytes_; }
@@ -53,6 +55,7 @@ class PageCache {
     std::optional<Result<PagePtr>> result;
   };
 
+  void remove(Page& page);
   static u64 cost(const Page& page) { return page.bytes() + entry_bytes; }
   // What the table, the clock and the allocator take beside the page itself.
   static constexpr u64 entry_bytes = 64;

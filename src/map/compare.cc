@@ -44,13 +44,12 @@ Task<Result<LeafBlocks>> blocks_of(Maps& maps, Link link) {
       }
     } else {
       const Patch& patch = as_patch(**page);
-      for (u32 i = 0, rank = 0; i < leaf_blocks; ++i) {
-        if (!patch.data.covers(i)) continue;
-        if (!known[i]) blocks[i] = {patch.data.names[rank], patch.data.crcs[rank]};
+      for (u32 i = 0; i < leaf_blocks; ++i) {
+        if (!patch.says(i)) continue;
+        if (!known[i]) blocks[i] = {patch.name(i), patch.crc(i)};
         known[i] = true;
-        ++rank;
       }
-      link = patch.base;
+      if (!patch.is_merged()) link = patch.base;
     }
   }
   co_return blocks;

@@ -85,11 +85,10 @@ void Maps::settle(Page& page, const Pending& pending) {
     Patch& patch = as_patch(*over.patch);
     const Patch& under = as_patch(page);
     const u64 before = patch.bytes();
-    for (u32 entry = 0, rank = 0; entry < leaf_blocks; ++entry) {
-      if (!under.data.covers(entry)) continue;
-      const bool wins = !patch.data.covers(entry) || planted(Plant::blind_merge);
-      if (wins) patch.set(entry, under.data.names[rank], under.data.crcs[rank]);
-      ++rank;
+    for (u32 entry = 0; entry < leaf_blocks; ++entry) {
+      if (!under.covers(entry)) continue;
+      const bool wins = !patch.covers(entry) || planted(Plant::blind_merge);
+      if (wins) patch.set(entry, under.name(entry), under.crc(entry));
     }
     patch.base = under.base;
     patch.blind = false;

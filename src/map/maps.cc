@@ -6,8 +6,10 @@
 
 namespace brindle {
 
-Maps::Maps(Pool& pool, u64 cache_bytes)
-    : pool_(pool), cache_(pool, cache_bytes, [this](Page& page) { on_loaded(page); }) {}
+Maps::Maps(Pool& pool, u64 cache_bytes, u32 reads_before_merge)
+    : pool_(pool),
+      cache_(pool, cache_bytes, [this](Page& page) { on_loaded(page); }),
+      reads_before_merge_(reads_before_merge) {}
 
 Maps::~Maps() = default;
 
@@ -147,10 +149,12 @@ Missing Maps::lookup(const Root& root, u64 first_block, std::span<BlockAt> at) {
     }
     Page* page = need(link, missing);
     if (page == nullptr) return missing;
+    Page* from = nullptr;
     for (u32 i = 0; i < count; ++i) {
-      missing = entry_of(*page, first + i, to[i]);
+      missing = entry_of(*page, first + i, to[i], from);
       if (missing) return missing;
     }
+    if (from != nullptr && from->kind == PageKind::leaf) count_read(*page, as_leaf(*from));
   }
   return missing;
 }
@@ -158,7 +162,7 @@ Missing Maps::lookup(const Root& root, u64 first_block, std::span<BlockAt> at) {
 Missing Maps::page_with(Page& page, u32 entry, Page*& out) {
   Missing missing;
   out = &page;
-  while (out->kind == PageKind::patch && !as_patch(*out).data.covers(entry)) {
+  while (out->kind == PageKind::patch && !as_patch(*out).says(entry)) {
     Link& base = as_patch(*out).base;
     out = base ? need(base, missing) : nullptr;
     if (out == nullptr) break;
@@ -166,17 +170,30 @@ Missing Maps::page_with(Page& page, u32 entry, Page*& out) {
   return missing;
 }
 
-Missing Maps::entry_of(Page& page, u32 entry, BlockAt& out) {
-  Page* at = nullptr;
-  const Missing missing = page_with(page, entry, at);
-  if (at == nullptr) {
+/// The head of a volume that has snapshots is read through patches: two pages where one would do, in memory and for each look. But a leaf
+/// that several read stays one; and folded it is smaller than what would come of it. `page` has the leaf, or is the leaf.
+void Maps::count_read(Page& page, Leaf& leaf) {
+  u32 reader = 0;
+  if (&page != &leaf) {
+    const bool over = page.state == PageState::clean && as_patch(page).base.ref().name == leaf.place.name;
+    if (!over) return;  // or over another patch, where that one could not be read once
+    const u64 name = page.place.name.raw;
+    reader = static_cast<u32>(name ^ name >> 32) | 1;
+  }
+  if (std::exchange(leaf.reader, reader) != reader) leaf.reads = 0;
+  if (reader == 0 || ++leaf.reads < reads_before_merge_ || leaf.is_folded() || leaf.references > 1) return;
+  cache_.merge(as_patch(page), leaf);
+}
+
+Missing Maps::entry_of(Page& page, u32 entry, BlockAt& out, Page*& from) {
+  const Missing missing = page_with(page, entry, from);
+  if (from == nullptr) {
     out = {};
-  } else if (at->kind == PageKind::patch) {
-    const PatchData& data = as_patch(*at).data;
-    const u32 rank = data.rank(entry);
-    out = {data.names[rank], data.crcs[rank]};
+  } else if (from->kind == PageKind::patch) {
+    const Patch& patch = as_patch(*from);
+    out = {patch.name(entry), patch.crc(entry)};
   } else {
-    const Leaf& leaf = as_leaf(*at);
+    const Leaf& leaf = as_leaf(*from);
     out = {leaf.name(entry), leaf.crc(entry)};
   }
   return missing;

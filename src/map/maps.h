@@ -35,7 +35,8 @@ using Missing = std::optional<PageRef>;
 
 class Maps {
  public:
-  Maps(Pool& pool, u64 cache_bytes);
+  /// `reads_before_merge`: so many reads in a row find a leaf through the same patch before that takes it in.
+  Maps(Pool& pool, u64 cache_bytes, u32 reads_before_merge);
   ~Maps();
 
   // --- roots, as the records of a batch say (all of a batch before its data)
@@ -151,7 +152,8 @@ class Maps {
   /// Of a leaf or patch and what is below it, the page that says what an entry is; none: nothing does, it is a hole.
   Missing page_with(Page& page, u32 entry, Page*& out);
   /// What that page says.
-  Missing entry_of(Page& page, u32 entry, BlockAt& out);
+  Missing entry_of(Page& page, u32 entry, BlockAt& out, Page*& from);
+  void count_read(Page& page, Leaf& leaf);
   // write.cc
   bool in_place(const Root& head, const Link& link) const;
   Link* own_path(Root& head, u64 leaf, u64 number);
@@ -185,6 +187,7 @@ class Maps {
 
   Pool& pool_;
   PageCache cache_;
+  u32 reads_before_merge_;
   std::unordered_map<RootId, std::unique_ptr<Root>> roots_;
   std::unordered_map<RootId, RootId> parents_to_tie_;
   std::unordered_map<RootId, std::vector<GoneRecord>> gone_to_tie_;

@@ -10,11 +10,7 @@ u64 Page::bytes() const {
   switch (kind) {
     case PageKind::leaf: return static_cast<const Leaf&>(*this).bytes();
     case PageKind::node: return sizeof(Node);
-    case PageKind::patch: {
-      const auto& patch = static_cast<const Patch&>(*this);
-      const u64 own = sizeof(Patch) + patch.data.names.capacity() * sizeof(SlotName) + patch.data.crcs.capacity() * sizeof(u32);
-      return patch.widens ? std::max<u64>(own, sizeof(Leaf) + sizeof(LeafData)) : own;
-    }
+    case PageKind::patch: return static_cast<const Patch&>(*this).bytes();
     case PageKind::none: break;
   }
   return 0;
@@ -95,6 +91,38 @@ SlotName Leaf::folded_name(u32 entry) const {
   return {};
 }
 
+u64 Patch::bytes() const {
+  const u64 lists = data.names.capacity() * sizeof(SlotName) + data.crcs.capacity() * sizeof(u32);
+  const u64 own = sizeof(Patch) + lists + (merged_ ? sizeof(LeafData) : 0);
+  return widens ? std::max<u64>(own, sizeof(Leaf) + sizeof(LeafData)) : own;
+}
+
+PatchData Patch::entries() const {
+  PatchData own = data;
+  for (u32 entry = 0; merged_ && entry < leaf_blocks; ++entry) {
+    if (!covers(entry) || planted(Plant::merged_forgets)) continue;
+    own.names.push_back(name(entry));
+    own.crcs.push_back(crc(entry));
+  }
+  if (planted(Plant::merged_forgets) && merged_) own.has = {};
+  return own;
+}
+
+void Patch::merge(Leaf& leaf) {
+  CHECK(state == PageState::clean && !blind && !merged_);
+  std::unique_ptr<LeafData> all = leaf.take();
+  for (u32 entry = 0, rank = 0; entry < leaf_blocks; ++entry) {
+    if (!covers(entry)) continue;
+    if (planted(Plant::merged_upside_down)) break;
+    all->names[entry] = data.names[rank];
+    all->crcs[entry] = data.crcs[rank];
+    ++rank;
+  }
+  merged_ = std::move(all);
+  data.names = std::vector<SlotName>();  // `{}` would keep its memory
+  data.crcs = std::vector<u32>();
+}
+
 void Patch::set(u32 entry, SlotName name, u32 crc) {
   const u32 rank = data.rank(entry);
   if (!name && (!base || planted(Plant::hole_uncovers))) {
@@ -124,7 +152,7 @@ std::vector<std::byte> encode_page(Page& page) {
   if (page.kind == PageKind::leaf) return encode_leaf(page.birth, as_leaf(page).data());
   if (page.kind == PageKind::patch) {
     Patch& patch = as_patch(page);
-    CHECK(!patch.blind && patch.base.held() == nullptr);
+    CHECK(!patch.blind && !patch.is_merged() && patch.base.held() == nullptr);
     patch.data.base = patch.base.ref();
     return encode_patch(page.birth, patch.data);
   }

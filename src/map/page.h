@@ -1,6 +1,6 @@
 // page.h: pages of a map in memory, and the links that name them.
 //
-// Holds:  1. A clean page equals its bytes on disk and never changes; roots and nodes of all families may share it.
+// Holds:  1. A clean page says what its bytes on disk say, and never anything else; roots and nodes of all families may share it.
 //         2. A dirty page has no place yet; a sealed one belongs to the checkpoint under way and changes no more.
 //         3. A link names a page by pointer while it has no place, and by reference from then on. So clean pages can be
 //            evicted at any time: nothing but the cache and those who use them just now point at them.
@@ -33,6 +33,7 @@ struct Page {
   PageState state = PageState::dirty;
   bool let_go = false;   // freed while it was sealed: its place is freed when it gets one
   bool used = true;      // by the cache's clock
+  u32 clock_place = 0;   // in the cache
   u64 birth = 0;
   PageRef place;         // once it has one
 
@@ -114,6 +115,9 @@ class Leaf final : public Page {
   /// Of a clean one, folded where it can be.
   explicit Leaf(const LeafData& data);
   u32 count = 0;  // of blocks that it names
+  // Who read it last: the patch over it, told by a part of its name; 0: somebody who has the leaf itself. And how often in a row.
+  u32 reader = 0;
+  u32 reads = 0;
 
   SlotName name(u32 entry) const { return data_ ? data_->names[entry] : folded_name(entry); }
   u32 crc(u32 entry) const { return data_ ? data_->crcs[entry] : folded_[entry]; }
@@ -125,6 +129,9 @@ class Leaf final : public Page {
   void copy_to(LeafData& to) const;
   /// It is clean, and changes no more.
   void fold();
+  bool is_folded() const { return data_ == nullptr; }
+  /// Of one that is not folded, and that nobody looks at any more.
+  std::unique_ptr<LeafData> take() { return std::move(data_); }
   u64 bytes() const;
 
  private:
@@ -147,13 +154,29 @@ class Leaf final : public Page {
 
 /// A few entries over a page: nothing (a leaf with few blocks), a leaf, or, while `blind`, a patch that was not in memory
 /// when this one was made; loading that one merges the two. (Over a damaged patch it stays: what this one covers lives,
-/// the rest cannot be read.)
+/// the rest cannot be read.) A clean one through which its base was read for long may have taken in what the base says.
 struct Patch : Page {
+ private:
+  std::unique_ptr<LeafData> merged_;  // in front: a look at it touches as much memory as one at a leaf does
+
+ public:
   Patch() : Page(PageKind::patch) {}
   bool blind = false;
   bool widens = false;  // becomes a leaf before the next seal if its base can be read: it counts as large as that
   Link base;
-  PatchData data;  // data.base is filled in when it is written
+  PatchData data;  // data.base is filled in when it is written; the lists are empty where `merged` has it all
+
+  bool covers(u32 entry) const { return data.covers(entry); }
+  /// It tells what the entry is, without its base.
+  bool says(u32 entry) const { return merged_ || covers(entry); }
+  /// Of an entry that it says.
+  SlotName name(u32 entry) const { return merged_ ? merged_->names[entry] : data.names[data.rank(entry)]; }
+  u32 crc(u32 entry) const { return merged_ ? merged_->crcs[entry] : data.crcs[data.rank(entry)]; }
+  /// Those that it covers.
+  PatchData entries() const;
+  bool is_merged() const { return merged_ != nullptr; }
+  /// Takes in what the leaf below says, where it covers nothing itself: the leaf is used up.
+  void merge(Leaf& leaf);
 
   /// A name of none hides what the base has; over nothing it takes the entry away.
   void set(u32 entry, SlotName name, u32 crc);
@@ -163,6 +186,7 @@ struct Patch : Page {
   void drop_hiding();
   /// Its base cannot be read: the entries that it does not cover stay unreadable, those that it covers live on.
   void abandon_base() { blind = false; }
+  u64 bytes() const;
 };
 
 struct Node : Page {
@@ -185,11 +209,10 @@ inline Node& as_node(Page& page) {
   return static_cast<Node&>(page);
 }
 
-/// What a leaf, or a patch that covers it, names at an entry.
+/// What a leaf, or a patch that says it, names at an entry.
 inline SlotName name_in(Page& page, u32 entry) {
   if (page.kind == PageKind::leaf) return as_leaf(page).name(entry);
-  const PatchData& data = as_patch(page).data;
-  return data.names[data.rank(entry)];
+  return as_patch(page).name(entry);
 }
 
 /// The bytes of a page all of whose links have places; from then on it names them by reference, so they can be evicted.

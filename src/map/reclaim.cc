@@ -239,9 +239,9 @@ Missing Maps::visit(Root& root, u64 leaf, const Link& link) {
   if (missing) return missing;
 
   const auto name_of = [&](const Held& held, u32 entry) {
-    BlockAt at;
-    CHECK(!entry_of(*held.page, entry, at));
-    return at.name;
+    Page* from = nullptr;
+    CHECK(!page_with(*held.page, entry, from));
+    return from != nullptr ? name_in(*from, entry) : SlotName{};
   };
   std::vector<std::pair<u32, SlotName>> loose;
   bool all = true;

@@ -211,7 +211,7 @@ void Maps::write_leaf(Root& head, u64 leaf, u64 number, u32 first, u32 count, Sl
     const Patch& from = as_patch(*old_page);
     patch->base = from.base;
     patch->blind = from.blind;
-    patch->data = from.data;
+    patch->data = from.entries();
   } else {
     if (old_page != nullptr) {
       forget(*old_page, parent, leaf, first, count);

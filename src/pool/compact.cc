@@ -16,9 +16,9 @@
 #include <algorithm>
 #include <array>
 
+#include "base/bitmap.h"
 #include "base/planted.h"
 #include "device/vectors.h"
-#include "base/bitmap.h"
 #include "pool/pool.h"
 
 namespace brindle {

@@ -4,8 +4,8 @@
 #include <bit>
 #include <utility>
 
-#include "base/planted.h"
 #include "base/bitmap.h"
+#include "base/planted.h"
 
 namespace brindle {
 
@@ -37,7 +37,7 @@ bool is_listed(const Segment& segment) {
 /// The next checkpoint tells of the segment as a whole.
 void lies_elsewhere(Segment& segment) {
   if (segment.in_table == InTable::here) segment.in_table = InTable::elsewhere;
-  segment.touched = {};
+  segment.touched = std::vector<SlotRun>();
 }
 
 /// The touched slots by what they are now.
@@ -159,6 +159,7 @@ void Space::settle_in(Segment& segment) {
     segment_live_[chunk] += live;
   }
   pieces_ += segment.record.pieces.size();
+  segment.base = segment.record.pieces.front().offset;
 }
 
 /// The reverse.
@@ -195,7 +196,6 @@ Segment& Space::add_segment(SegmentRecord record, bool open) {
   }
   settle_in(*segment);
   if (!open && segment->live_count == 0) closed_.insert(number);
-  by_bucket_[number / segments_a_bucket].insert(number);
   changed(*segment);
   return *(segments_[number] = std::move(segment));
 }
@@ -223,7 +223,7 @@ std::optional<u64> Space::locate(SlotName name, u64* run) const {
   if (slot >= slots) return std::nullopt;
   if (!record.packed) {
     if (run != nullptr) *run = slots - slot;
-    return record.pieces.front().offset + slot * slot_size(record.kind);
+    return segment->base + slot * slot_size(record.kind);
   }
   if (!bit_at(record.present, slot)) return std::nullopt;
   const size_t piece = piece_of(record, slot);
@@ -362,7 +362,6 @@ void Space::seal(u64 number) {
       segment->retired = true;
       retiring_.push_back(*at);
       changed(*segment);
-      by_bucket_[*at / segments_a_bucket].erase(*at);
       leave_chunks(*segment);
       for (const SegmentPiece& piece : segment->record.pieces) settle_chunk(piece.offset / chunk_size_);
     }
@@ -499,11 +498,9 @@ Space::Changes Space::take_changes() {
 
 std::vector<std::byte> Space::encode_bucket(u64 key) const {
   Writer to;
-  const auto at = by_bucket_.find(key);
-  if (at == by_bucket_.end()) return {};
-  for (u64 number : at->second) {
-    const Segment& segment = *segments_.at(number);
-    if (is_listed(segment)) encode_segment(to, segment.record);
+  for (u64 number = key * segments_a_bucket; number < (key + 1) * segments_a_bucket; ++number) {
+    const Segment* const segment = find(number);
+    if (segment != nullptr && is_listed(*segment)) encode_segment(to, segment->record);
   }
   return to.take();
 }

@@ -16,8 +16,9 @@
 #include <memory>
 #include <optional>
 #include <set>
-#include <unordered_map>
 #include <vector>
+
+#include <boost/unordered/unordered_flat_map.hpp>
 
 #include "base/result.h"
 #include "format/segments.h"
@@ -49,6 +50,7 @@ enum class InTable : u8 {
 };
 
 struct Segment {
+  u64 base = 0;  // byte address of slot 0, unless it is packed
   SegmentRecord record;
   u32 live_count = 0;          // of record.live
   bool open = false;           // the log or a checkpoint still adds to it
@@ -109,7 +111,6 @@ class Space {
   std::optional<u64> locate(SlotName name, u64* run = nullptr) const;
   /// Compaction moved what lives in a segment.
   void moved(Segment& segment, std::vector<SegmentPiece> pieces, std::vector<u64> present);
-  const std::unordered_map<u64, std::unique_ptr<Segment>>& segments() const { return segments_; }
   /// Segments that have something in `chunk`.
   const std::vector<Segment*>& residents(u64 chunk) const { return residents_[chunk]; }
   /// The blocks of `chunk` in which something lives, by the last seal: a bit each. Nothing where a live slot has no place.
@@ -199,8 +200,7 @@ class Space {
   std::set<u64> free_written_;
   std::set<u64> free_punched_;
 
-  std::unordered_map<u64, std::unique_ptr<Segment>> segments_;
-  std::map<u64, std::set<u64>> by_bucket_;      // numbers of the segments in a bucket
+  boost::unordered_flat_map<u64, std::unique_ptr<Segment>> segments_;  // each block that is read looks into it
   std::vector<u64> changed_;                    // numbers of the segments that did, in any order
   u64 pieces_ = 0;
 

@@ -5,8 +5,8 @@
 //         3. What is chosen can be copied: there are empty chunks or holes enough.
 #include <algorithm>
 
-#include "base/planted.h"
 #include "base/bitmap.h"
+#include "base/planted.h"
 #include "pool/pool.h"
 
 namespace brindle {

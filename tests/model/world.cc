@@ -56,7 +56,8 @@ Status World::open() {
     devices_.push_back(
         std::make_unique<SimDevice>(*runtime_, *disk, seeds_.next(), SimFaults{.host_full = host_is_full_}));
   }
-  EngineOptions engine_options{.create = !made_, .memory_max = options_.memory_max};
+  EngineOptions engine_options{
+      .create = !made_, .memory_max = options_.memory_max, .reads_before_merge = options_.reads_before_merge};
   if (disks_.size() > 1) {
     if (auto status = make_set(); !status) {
       crashed();

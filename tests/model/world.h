@@ -19,6 +19,7 @@ struct WorldOptions {
   u64 seed = 1;
   u64 pool_size = 64 * MiB;
   u64 memory_max = 16 * MiB;
+  u32 reads_before_merge = EngineOptions{}.reads_before_merge;
   u64 verify_one_in = 1;  // of the times that an engine leaves the disk; 0: never
   u32 members = 1;        // disks that the pool lies on
   u64 unit = MiB;         // of several: what each has in turn

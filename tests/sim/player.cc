@@ -110,7 +110,11 @@ void Player::begin_epoch(u64 seed, bool read_only) {
     staged_ = std::make_unique<StagedDevice>(*runtime_, *device_, *staging_);
     device = staged_.get();
   }
-  const EngineOptions options{.create = !made_, .read_only = read_only, .memory_max = history_.memory_max};
+  // Histories are too short for a leaf to be read through one patch as often as it would have to be.
+  const EngineOptions options{.create = !made_,
+                              .read_only = read_only,
+                              .memory_max = history_.memory_max,
+                              .reads_before_merge = history_.seed % 2 == 0 ? 2u : 256u};
   engine_ = std::make_unique<EngineCore>(*runtime_, *device, options);
   engine_->watch(&book_);
   book_.opening();
