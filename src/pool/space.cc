@@ -452,9 +452,14 @@ void Space::changed(Segment& segment) {
 
 void Space::touched(Segment& segment, SlotRun run) {
   if (segment.in_table != InTable::here) return;
-  segment.touched.push_back(run);
+  std::vector<SlotRun>& runs = segment.touched;
+  if (!runs.empty() && runs.back().first + runs.back().count == run.first) {
+    runs.back().count += run.count;  // what is given is mostly given in order
+    return;
+  }
+  runs.push_back(run);
   // A long list says little less than the bitmap, and has to be sorted.
-  if (segment.touched.size() > segment_slots(segment.record.kind, chunk_size_) / touched_part) lies_elsewhere(segment);
+  if (runs.size() > segment_slots(segment.record.kind, chunk_size_) / touched_part) lies_elsewhere(segment);
 }
 
 std::optional<SegmentChange> Space::take_change(Segment& segment) const {
