@@ -85,6 +85,12 @@ TEST(Format, TablesAreTheBytesThatThePageSays) {
   encode_segment(segment, record);
   EXPECT_EQ(hex(segment.bytes()), "0500000000000000" "00" "02" "01" "00" "0000080000000000" "0200000000000000" "0000000000000000");
 
+  Writer changes;
+  encode_change(changes, {.number = 4, .kind = SegmentChange::Kind::gone, .record = {}, .live = {}, .dead = {}}, 0);
+  encode_change(changes, {.number = 5, .kind = SegmentChange::Kind::whole, .record = record, .live = {}, .dead = {}}, 4);
+  encode_change(changes, {.number = 7, .kind = SegmentChange::Kind::slots, .record = {}, .live = {{3, 1}}, .dead = {{10, 3}}}, 5);
+  EXPECT_EQ(hex(changes.bytes()), "10" "05" + hex(segment.bytes()) + "0a" "02" "0e" "19" "01");
+
   Writer root;
   encode_root(root, {.id = 300, .kind = RootKind::dying, .parent = 1, .entry = 0, .number = 4, .position = SlotName::of(1, 2),
                      .size = 4096, .height = 1, .cursor = 9, .map = some_page});
