@@ -121,8 +121,13 @@ Task<Status> Maps::load(PageRef page) {
   co_return Status{};
 }
 
+size_t Maps::rank_of(const Page& page) {
+  if (page.kind == PageKind::leaf) return 0;
+  return page.kind == PageKind::patch ? 1 : 2 + size_t{static_cast<const Node&>(page).level};
+}
+
 void Maps::add_dirty(Page& page) {
-  dirty_.emplace_back(&page);
+  dirty_[rank_of(page)].emplace_back(&page);
   dirty_bytes_ += page.bytes();
 }
 

@@ -13,6 +13,8 @@
 // Caller: the pool's home core. Changes come from the log's applier, in number order, and from the reclaimer.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -100,8 +102,9 @@ class Maps {
   Status loaded();
   u64 dirty_bytes() const { return dirty_bytes_ + sealed_bytes_; }
   bool dirty() const {
-    return !dirty_.empty() || !dirty_roots_.empty() || !dirty_gone_.empty() || !pending_.empty() ||
-           !dirty_debts_.empty();
+    const auto any = [](const auto& pages) { return !pages.empty(); };
+    return std::any_of(dirty_.begin(), dirty_.end(), any) || !dirty_roots_.empty() || !dirty_gone_.empty() ||
+           !pending_.empty() || !dirty_debts_.empty();
   }
 
   PageCache& cache() { return cache_; }
@@ -141,6 +144,10 @@ class Maps {
     std::vector<std::pair<size_t, Link>> maps;
   };
 
+  // A page is written behind all that it may name: leaves, patches, then nodes from the lowest level on.
+  static constexpr size_t page_ranks = 2 + map_height_max;
+  static size_t rank_of(const Page& page);
+
   // maps.cc
   void dirty(const Root& root) { dirty_roots_.insert(root.id / roots_a_bucket); }
   void add_dirty(Page& page);
@@ -155,6 +162,8 @@ class Maps {
   Missing entry_of(Page& page, u32 entry, BlockAt& out, Page*& from);
   void count_read(Page& page, Leaf& leaf);
   // write.cc
+  /// Of one without a place: it belongs to the checkpoint under way.
+  bool is_sealed(const Page& page) const { return page.birth < sealed_number_; }
   bool in_place(const Root& head, const Link& link) const;
   Link* own_path(Root& head, u64 leaf, u64 number);
   void prune(Root& head, u64 leaf);
@@ -192,8 +201,8 @@ class Maps {
   std::unordered_map<RootId, RootId> parents_to_tie_;
   std::unordered_map<RootId, std::vector<GoneRecord>> gone_to_tie_;
   u64 sealed_number_ = 0;
-  std::vector<PagePtr> dirty_;
-  std::vector<PagePtr> sealed_;
+  std::array<std::vector<PagePtr>, page_ranks> dirty_;  // dropped ones too, until a checkpoint comes past them
+  std::array<std::vector<PagePtr>, page_ranks> sealed_;
   std::deque<PagePtr> placed_;  // of these, what has a place and is not on the device yet: held, so that nobody reads it there
   u64 dirty_bytes_ = 0;
   u64 sealed_bytes_ = 0;

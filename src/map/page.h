@@ -17,8 +17,7 @@
 namespace brindle {
 
 enum class PageState : u8 {
-  dirty,    // changes in place while its head alone holds it
-  sealed,   // waits for its place
+  dirty,  // changes in place while its head alone holds it; from a seal on it waits for its place (Maps::is_sealed)
   clean,
   dropped,  // was dirty, and nobody holds it any more
 };

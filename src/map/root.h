@@ -62,10 +62,11 @@ inline bool older(const Link& page, const Root& root) {
   return page.birth() < root.number;
 }
 
+inline constexpr u8 map_height_max = 5;  // nodes between root and leaf
 /// The nodes between root and leaf for a volume of that size.
 constexpr u8 height_for(u64 size) {
   u8 height = 1;
-  while (height < 5 && (leaf_blocks * block_size) << (8 * height) < size) ++height;
+  while (height < map_height_max && (leaf_blocks * block_size) << (8 * height) < size) ++height;
   return height;
 }
 

@@ -8,18 +8,20 @@
 
 namespace brindle {
 
+namespace {
+constexpr u64 pages_a_turn = 16;  // a node takes ten microseconds
+}
+
 void Maps::seal(u64 number) {
-  CHECK((pending_.empty() || planted(Plant::debt_kept)) && sealed_.empty());
+  CHECK((pending_.empty() || planted(Plant::debt_kept)) && sealed_bytes_ == 0);
   sealed_number_ = number;
-  for (PagePtr& page : dirty_) {
-    if (page->state != PageState::dirty) continue;
-    page->state = PageState::sealed;
-    if (planted(Plant::birth_at_seal)) page->birth = number;
-    sealed_bytes_ += page->bytes();
-    sealed_.push_back(std::move(page));
+  // All requests wait meanwhile, and under snapshots there may be tens of thousands: none is looked at here.
+  sealed_ = std::exchange(dirty_, {});
+  sealed_bytes_ = std::exchange(dirty_bytes_, 0);
+  for (const auto& pages : sealed_) {
+    if (!planted(Plant::birth_at_seal)) break;
+    for (const PagePtr& page : pages) page->birth = number;
   }
-  dirty_.clear();
-  dirty_bytes_ = 0;
   for (u64 key : dirty_roots_) {
     SealedBucket bucket{key, {}, {}};
     Writer to;
@@ -69,27 +71,28 @@ void Maps::seal(u64 number) {
 }
 
 Task<Status> Maps::write_pages(PageSink& to) {
-  const auto rank = [](const PagePtr& page) {
-    if (page->kind == PageKind::leaf) return 0;
-    return page->kind == PageKind::patch ? 1 : 2 + as_node(*page).level;
-  };
-  std::stable_sort(sealed_.begin(), sealed_.end(),
-                   [&](const PagePtr& a, const PagePtr& b) { return rank(a) < rank(b); });
   u64 count = 0;
-  for (PagePtr& page : sealed_) {
-    if (auto status = co_await to.reserve(); !status) co_return status;
-    while (!placed_.empty() && to.written(placed_.front()->place)) placed_.pop_front();
-    const std::vector<std::byte> bytes = encode_page(*page);
-    page->place = to.place(page->kind, page->birth, bytes);
-    page->state = PageState::clean;
-    sealed_bytes_ -= page->bytes();
-    if (page->let_go && !planted(Plant::sealed_page_leak)) pool_.space().free_page(page->place);
-    if (page->kind == PageKind::leaf) as_leaf(*page).fold();
-    placed_.push_back(page);
-    cache_.add(std::move(page));
-    if (++count % 32 == 0) co_await pool_.runtime().yield();  // requests go first
+  for (std::vector<PagePtr>& pages : sealed_) {
+    for (PagePtr& page : pages) {
+      if (++count % pages_a_turn == 0) co_await pool_.runtime().yield();  // requests go first
+      if (page->state == PageState::dropped) {
+        page = PagePtr();
+        continue;
+      }
+      if (auto status = co_await to.reserve(); !status) co_return status;
+      while (!placed_.empty() && to.written(placed_.front()->place)) placed_.pop_front();
+      const std::vector<std::byte> bytes = encode_page(*page);
+      page->place = to.place(page->kind, page->birth, bytes);
+      page->state = PageState::clean;
+      sealed_bytes_ -= page->bytes();
+      if (page->let_go && !planted(Plant::sealed_page_leak)) pool_.space().free_page(page->place);
+      if (page->kind == PageKind::leaf) as_leaf(*page).fold();
+      placed_.push_back(page);
+      cache_.add(std::move(page));
+    }
+    pages = std::vector<PagePtr>();
   }
-  sealed_.clear();
+  CHECK(sealed_bytes_ == 0);
   if (auto status = co_await to.flush(); !status) co_return status;
   placed_.clear();
   co_return Status{};
@@ -125,7 +128,7 @@ Status Maps::load_roots(Bytes bytes) {
   Reader from(bytes);
   while (from.left() > 0) {
     const RootRecord record = decode_root(from);
-    if (!from.ok() || record.height == 0 || record.height > 5 || find(record.id) != nullptr) {
+    if (!from.ok() || record.height == 0 || record.height > map_height_max || find(record.id) != nullptr) {
       return Error{Code::corrupt, "the table of roots makes no sense"};
     }
     auto root = std::make_unique<Root>();

@@ -24,8 +24,8 @@ constexpr size_t patch_entries_max = 64;
 
 bool Maps::in_place(const Root& head, const Link& link) const {
   const Page* page = link.held();
-  if (planted(Plant::no_seal) && page != nullptr && page->state == PageState::sealed) return page->birth >= head.number;
-  return page != nullptr && page->state == PageState::dirty && page->birth >= std::max(head.number, sealed_number_);
+  if (page == nullptr || page->state != PageState::dirty) return false;
+  return page->birth >= head.number && (!is_sealed(*page) || planted(Plant::no_seal));
 }
 
 const Page* Maps::resident(const Link& link) {
@@ -310,12 +310,12 @@ void Maps::let_go(const Link& link, Root* parent, std::optional<u64> leaf) {
   }
   if (const Page* held = link.held()) {
     Page& page = const_cast<Page&>(*held);
-    if (page.state == PageState::dirty) {
+    CHECK(page.state == PageState::dirty && !page.let_go);
+    if (is_sealed(page)) {
+      page.let_go = true;
+    } else {
       page.state = PageState::dropped;
       dirty_bytes_ -= page.bytes();
-    } else {
-      CHECK(page.state == PageState::sealed && !page.let_go);
-      page.let_go = true;
     }
     return;
   }

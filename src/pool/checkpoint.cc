@@ -41,6 +41,7 @@ Task<Status> Pool::checkpoint() {
 
 Task<Status> Pool::write_checkpoint(u64 number, LogPosition log_from) {
   if (planted(Plant::holes_unsettled)) co_await compact();
+  while (space_.apply_sealed()) co_await runtime_.yield();  // requests go first
   Pages pages(*this);
   Status status = co_await client_.write_pages(pages);
   if (status) status = co_await write_tables(number);
@@ -96,6 +97,7 @@ Task<Status> Pool::write_tables(u64 number) {
     auto place = co_await put_table(bucket.bytes);
     if (!place) co_return place.error();
     directory_[key] = *place;
+    if (bucket.table == TableId::changes) changes_bytes_ += place->length;
   }
 
   CheckpointRoot root;
@@ -160,7 +162,10 @@ void Pool::add_segments(std::vector<Bucket>& buckets) {
   }
   const auto needed =
       directory_.lower_bound({TableId::changes, since + (planted(Plant::changes_dropped_early) ? 1 : 0)});
-  for (auto at = told; at != needed; ++at) drop_table(at->second);
+  for (auto at = told; at != needed; ++at) {
+    drop_table(at->second);
+    changes_bytes_ -= at->second.length;
+  }
   directory_.erase(told, needed);
 }
 

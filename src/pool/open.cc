@@ -244,6 +244,7 @@ Task<Status> Pool::load_tables() {
     const auto stale = segments.apply(told.first, told.second);
     if (!stale) co_return stale.error();
     for (u64 key : *stale) stale_buckets_.add(key, generation);
+    changes_bytes_ += told.first.length;
   }
   if (auto status = segments.complete(); !status) co_return status;
   co_return space_.load(segments);

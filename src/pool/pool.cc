@@ -126,7 +126,7 @@ u64 Pool::size() const { return space_.capacity_chunks() * space_.chunk_size(); 
 
 u64 Pool::used_at_rest() const {
   return 2 * block_size + space_.live_blocks() * block_size + space_.live_page_bytes() +
-         round_up(space_.table_bytes(), table_unit);
+         round_up(space_.table_bytes() - std::min(changes_bytes_, space_.table_bytes()), table_unit);
 }
 
 u64 Pool::used() const { return used_at_rest() + (log_ ? log_->replay_bytes() : 0); }

@@ -274,6 +274,7 @@ class Pool {
   std::map<std::pair<TableId, u64>, Place> directory_;
   std::vector<Place> directory_places_;
   StaleBuckets stale_buckets_;
+  u64 changes_bytes_ = 0;  // of the table of changes: it comes and goes, and `used` does not count it
   u64 whole_due_ = 0;  // bytes of buckets that are to be written whole, until the next one is reached
   std::optional<Place> root_place_;
   PoolCounters counters_;

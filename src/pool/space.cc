@@ -11,6 +11,7 @@ namespace brindle {
 
 namespace {
 
+constexpr u64 names_a_step = 4096;  // some 200 microseconds: shorter ones cost a tenth of all writes
 // More runs of touched slots than this part of all, and the bitmap is told instead.
 constexpr u64 touched_part = 64;
 
@@ -288,19 +289,19 @@ void Space::placed(u64 number, u64 batch) {
 void Space::allocated(SlotName first, u64 count, u64 batch) {
   placed(first.segment(), batch);
   if (count == 0) return;
-  allocated_.push_back({first, count});
+  names_.allocated.push_back({first, count});
   live_blocks_ += count;
 }
 
 void Space::free_block(SlotName name) {
-  freed_blocks_.push_back(name);
+  names_.freed_blocks.push_back(name);
   CHECK(live_blocks_ > 0);
   --live_blocks_;
   pending_bytes_ += block_size;
 }
 
 void Space::free_page(const PageRef& page) {
-  freed_pages_.push_back(page);
+  names_.freed_pages.push_back(page);
   CHECK(live_page_slots_ >= page.slots());
   live_page_slots_ -= page.slots();
   pending_bytes_ += page.slots() * page_slot_size;
@@ -333,30 +334,74 @@ void Space::set_live(Segment& segment, u32 slot, u64 count, bool live) {
 }
 
 void Space::seal(u64 number) {
+  while (apply_sealed()) {
+  }
   sealed_generation_ = ++generation_;
   sealed_ = true;
   moved_ = false;
-  for (const Range& range : allocated_) {
+  sealed_number_ = number;
+  sealed_names_ = std::exchange(names_, {});
+  applied_ = 0;
+  applying_ = true;
+  releasing_.insert(releasing_.end(), emptied_.begin(), emptied_.end());
+  emptied_.clear();
+  releasing_bytes_ = pending_bytes_;
+  pending_bytes_ = 0;
+}
+
+bool Space::apply_sealed() {
+  if (!applying_) return false;
+  // What compaction has emptied since the seal is not for this checkpoint to let go of.
+  const std::vector<u64> emptied = std::exchange(emptied_, {});
+  u64 steps = 0;
+  while (steps < names_a_step && apply_next()) ++steps;
+  applying_ = steps == names_a_step;
+  if (!applying_) {
+    sealed_names_ = {};
+    retire_closed();
+  }
+  releasing_.insert(releasing_.end(), emptied_.begin(), emptied_.end());
+  emptied_ = emptied;
+  if (planted(Plant::reuse_at_seal) && !applying_) {
+    for (u64 chunk : std::exchange(releasing_, {})) give_back(chunk);
+  }
+  return applying_;
+}
+
+/// One name; false: there is none left.
+bool Space::apply_next() {
+  size_t at = applied_++;
+  if (at < sealed_names_.allocated.size()) {
+    const Range& range = sealed_names_.allocated[at];
     Segment* segment = find(range.first.segment());
     CHECK(segment != nullptr);
     set_live(*segment, range.first.slot(), range.count, true);
+    return true;
   }
-  allocated_.clear();
-  for (SlotName name : freed_blocks_) {
+  at -= sealed_names_.allocated.size();
+  if (at < sealed_names_.freed_blocks.size()) {
+    const SlotName name = sealed_names_.freed_blocks[at];
     Segment* segment = find(name.segment());
     CHECK_NOTE(segment != nullptr, "a block freed in no segment");
     set_live(*segment, name.slot(), 1, false);
+    return true;
   }
-  freed_blocks_.clear();
-  for (const PageRef& page : freed_pages_) {
+  at -= sealed_names_.freed_blocks.size();
+  if (at < sealed_names_.freed_pages.size()) {
+    const PageRef& page = sealed_names_.freed_pages[at];
     Segment* segment = find(page.name.segment());
     CHECK_NOTE(segment != nullptr, "a page freed in no segment");
     set_live(*segment, page.name.slot(), page.slots(), false);
+    return true;
   }
-  freed_pages_.clear();
+  return false;
+}
+
+/// Segments in which nothing lives, and that no replay needs, are on their way out.
+void Space::retire_closed() {
   for (auto at = closed_.begin(); at != closed_.end();) {
     Segment* segment = find(*at);
-    const bool replayed = segment != nullptr && segment->last_batch >= number && !planted(Plant::log_freed);
+    const bool replayed = segment != nullptr && segment->last_batch >= sealed_number_ && !planted(Plant::log_freed);
     const bool needed = segment != nullptr && (segment->open || replayed);
     if (segment != nullptr && !needed && segment->live_count == 0 && !segment->retired) {
       segment->retired = true;
@@ -367,16 +412,11 @@ void Space::seal(u64 number) {
     }
     at = needed ? std::next(at) : closed_.erase(at);
   }
-  releasing_.insert(releasing_.end(), emptied_.begin(), emptied_.end());
-  emptied_.clear();
-  if (planted(Plant::reuse_at_seal)) {
-    for (u64 chunk : std::exchange(releasing_, {})) give_back(chunk);
-  }
-  releasing_bytes_ = pending_bytes_;
-  pending_bytes_ = 0;
 }
 
 void Space::durable() {
+  while (apply_sealed()) {
+  }
   sealed_ = false;
   if (planted(Plant::readers_ignored)) {
     for (u64 chunk : std::exchange(releasing_, {})) give_back(chunk);

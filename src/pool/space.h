@@ -1,8 +1,10 @@
 // space.h: which chunks hold which segments, which slots are live, and what is free.
 //
 // Holds:  1. Liveness in the segment table is that of the last seal (plus the pages that its checkpoint placed): names
-//            given or freed since wait in lists, and only the next seal looks at them. So the table that a checkpoint
-//            writes is the state at exactly its number, however long the writing takes.
+//            given or freed since wait in lists, and only the next seal takes them. So the table that a checkpoint
+//            writes is the state at exactly its number, however long the writing takes. What a seal took is applied by
+//            and by, while requests go on; until then what is dead may count as alive, and what is new lies in chunks that
+//            nobody touches before the checkpoint is durable (Pool::quiet).
 //         2. A chunk is given again only when a checkpoint without its old content is durable and every read that began
 //            before that has ended (Releases).
 //         3. The counters behind `used` are of now, not of the last seal.
@@ -134,11 +136,13 @@ class Space {
   void free_page(const PageRef& page);
   /// A checkpoint under way placed a page (it belongs to the state that it writes).
   void placed_page(const PageRef& page);
-  /// The table holds the state of all batches below `number` from here on.
+  /// The table is to hold the state of all batches below `number`, as soon as all is applied.
   void seal(u64 number);
+  /// Applies a little of what was given and freed before the seal. False: that was all.
+  bool apply_sealed();
   /// The checkpoint of the last seal is durable: what it does not name may be given again, once readers have ended.
   void durable();
-  u64 names_freed() const { return freed_blocks_.size() + freed_pages_.size(); }
+  u64 names_freed() const { return names_.freed_blocks.size() + names_.freed_pages.size(); }
 
   // --- readers
   /// Between enter and leave no chunk that was in use at enter is given again.
@@ -179,6 +183,8 @@ class Space {
   Status load(SegmentTable& table);
 
  private:
+  bool apply_next();
+  void retire_closed();
   void settle_in(Segment& segment);
   void leave_chunks(Segment& segment);
   std::map<u64, u64> live_by_chunk(const SegmentRecord& record) const;
@@ -208,9 +214,16 @@ class Space {
     SlotName first;
     u64 count;
   };
-  std::vector<Range> allocated_;
-  std::vector<SlotName> freed_blocks_;
-  std::vector<PageRef> freed_pages_;
+  struct Names {
+    std::vector<Range> allocated;
+    std::vector<SlotName> freed_blocks;
+    std::vector<PageRef> freed_pages;
+  };
+  Names names_;         // since the last seal
+  Names sealed_names_;  // taken by it
+  size_t applied_ = 0;  // of these
+  u64 sealed_number_ = 0;
+  bool applying_ = false;
   std::set<u64> closed_;                        // segments to look at in the next seal: closed, or emptied
   std::vector<u64> emptied_;                    // chunks whose content left since the last seal
   std::vector<u64> releasing_;                  // chunks to release when the checkpoint under way is durable
