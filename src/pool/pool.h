@@ -82,6 +82,8 @@ struct PoolOptions {
   bool read_only = false;
   std::optional<Uuid> uuid;  // of a new pool; of one that is there, what it must be
   u64 dirty_memory_max = 64 * MiB;
+  u64 names_at_once =
+      4096;  // that a checkpoint looks at before requests go on: some 200 us; fewer cost a tenth of all writes
 };
 
 struct PoolCounters {

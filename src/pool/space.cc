@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <limits>
 #include <utility>
 
 #include "base/bitmap.h"
@@ -11,7 +12,6 @@ namespace brindle {
 
 namespace {
 
-constexpr u64 names_a_step = 4096;  // some 200 microseconds: shorter ones cost a tenth of all writes
 // More runs of touched slots than this part of all, and the bitmap is told instead.
 constexpr u64 touched_part = 64;
 
@@ -334,8 +334,7 @@ void Space::set_live(Segment& segment, u32 slot, u64 count, bool live) {
 }
 
 void Space::seal(u64 number) {
-  while (apply_sealed()) {
-  }
+  apply_sealed(std::numeric_limits<u64>::max());
   sealed_generation_ = ++generation_;
   sealed_ = true;
   moved_ = false;
@@ -349,52 +348,46 @@ void Space::seal(u64 number) {
   pending_bytes_ = 0;
 }
 
-bool Space::apply_sealed() {
+/// Applies up to `left` of the names, and counts them off; the list is gone once all are.
+template <class List, class Apply>
+void Space::apply_some(List& names, u64& left, Apply apply) {
+  if (left == 0 || names.empty()) return;
+  const size_t end = std::min<size_t>(names.size(), applied_ + left);
+  left -= end - applied_;
+  for (; applied_ < end; ++applied_) apply(names[applied_]);
+  if (applied_ < names.size()) return;
+  names = List();
+  applied_ = 0;
+}
+
+bool Space::apply_sealed(u64 names) {
   if (!applying_) return false;
   // What compaction has emptied since the seal is not for this checkpoint to let go of.
   const std::vector<u64> emptied = std::exchange(emptied_, {});
-  u64 steps = 0;
-  while (steps < names_a_step && apply_next()) ++steps;
-  applying_ = steps == names_a_step;
-  if (!applying_) {
-    sealed_names_ = {};
-    retire_closed();
-  }
+  u64 left = names;
+  apply_some(sealed_names_.allocated, left, [this](const Range& range) {
+    Segment* segment = find(range.first.segment());
+    CHECK(segment != nullptr);
+    set_live(*segment, range.first.slot(), range.count, true);
+  });
+  apply_some(sealed_names_.freed_blocks, left, [this](SlotName name) {
+    Segment* segment = find(name.segment());
+    CHECK_NOTE(segment != nullptr, "a block freed in no segment");
+    set_live(*segment, name.slot(), 1, false);
+  });
+  apply_some(sealed_names_.freed_pages, left, [this](const PageRef& page) {
+    Segment* segment = find(page.name.segment());
+    CHECK_NOTE(segment != nullptr, "a page freed in no segment");
+    set_live(*segment, page.name.slot(), page.slots(), false);
+  });
+  applying_ = left == 0;
+  if (!applying_) retire_closed();
   releasing_.insert(releasing_.end(), emptied_.begin(), emptied_.end());
   emptied_ = emptied;
   if (planted(Plant::reuse_at_seal) && !applying_) {
     for (u64 chunk : std::exchange(releasing_, {})) give_back(chunk);
   }
   return applying_;
-}
-
-/// One name; false: there is none left.
-bool Space::apply_next() {
-  size_t at = applied_++;
-  if (at < sealed_names_.allocated.size()) {
-    const Range& range = sealed_names_.allocated[at];
-    Segment* segment = find(range.first.segment());
-    CHECK(segment != nullptr);
-    set_live(*segment, range.first.slot(), range.count, true);
-    return true;
-  }
-  at -= sealed_names_.allocated.size();
-  if (at < sealed_names_.freed_blocks.size()) {
-    const SlotName name = sealed_names_.freed_blocks[at];
-    Segment* segment = find(name.segment());
-    CHECK_NOTE(segment != nullptr, "a block freed in no segment");
-    set_live(*segment, name.slot(), 1, false);
-    return true;
-  }
-  at -= sealed_names_.freed_blocks.size();
-  if (at < sealed_names_.freed_pages.size()) {
-    const PageRef& page = sealed_names_.freed_pages[at];
-    Segment* segment = find(page.name.segment());
-    CHECK_NOTE(segment != nullptr, "a page freed in no segment");
-    set_live(*segment, page.name.slot(), page.slots(), false);
-    return true;
-  }
-  return false;
 }
 
 /// Segments in which nothing lives, and that no replay needs, are on their way out.
@@ -415,8 +408,7 @@ void Space::retire_closed() {
 }
 
 void Space::durable() {
-  while (apply_sealed()) {
-  }
+  apply_sealed(std::numeric_limits<u64>::max());
   sealed_ = false;
   if (planted(Plant::readers_ignored)) {
     for (u64 chunk : std::exchange(releasing_, {})) give_back(chunk);

@@ -138,8 +138,8 @@ class Space {
   void placed_page(const PageRef& page);
   /// The table is to hold the state of all batches below `number`, as soon as all is applied.
   void seal(u64 number);
-  /// Applies a little of what was given and freed before the seal. False: that was all.
-  bool apply_sealed();
+  /// Applies some more of what was given and freed before the seal: so many names. False: that was all.
+  bool apply_sealed(u64 names);
   /// The checkpoint of the last seal is durable: what it does not name may be given again, once readers have ended.
   void durable();
   u64 names_freed() const { return names_.freed_blocks.size() + names_.freed_pages.size(); }
@@ -183,7 +183,8 @@ class Space {
   Status load(SegmentTable& table);
 
  private:
-  bool apply_next();
+  template <class List, class Apply>
+  void apply_some(List& names, u64& left, Apply apply);
   void retire_closed();
   void settle_in(Segment& segment);
   void leave_chunks(Segment& segment);

@@ -33,7 +33,8 @@ PoolOptions pool_options(const EngineOptions& options) {
   return {.create = options.create,
           .read_only = options.read_only,
           .uuid = options.uuid,
-          .dirty_memory_max = options.memory_max * dirty_part_of_8 / 8};
+          .dirty_memory_max = options.memory_max * dirty_part_of_8 / 8,
+          .names_at_once = options.names_at_once};
 }
 
 }  // namespace

@@ -146,7 +146,9 @@ struct EngineOptions {
   bool create = false;            // make a new pool on the device, whatever it holds (the caller has looked)
   bool read_only = false;
   u64 memory_max = 256 * MiB;
-  u32 reads_before_merge = 256;  // see Maps; tests want it sooner
+  // Tests want these smaller.
+  u32 reads_before_merge = 256;  // see Maps
+  u64 names_at_once = 4096;      // see PoolOptions
   std::optional<Uuid> uuid{};  // of a new pool; of one that is there, what it must be
 };
 
