@@ -108,16 +108,19 @@ PatchData Patch::entries() const {
   return own;
 }
 
+void Patch::lay_over(LeafData& base_data) const {
+  for (u32 entry = 0, rank = 0; entry < leaf_blocks; ++entry) {
+    if (!covers(entry)) continue;
+    base_data.names[entry] = data.names[rank];
+    base_data.crcs[entry] = data.crcs[rank];
+    ++rank;
+  }
+}
+
 void Patch::merge(Leaf& leaf) {
   CHECK(state == PageState::clean && !blind && !merged_);
   std::unique_ptr<LeafData> all = leaf.take();
-  for (u32 entry = 0, rank = 0; entry < leaf_blocks; ++entry) {
-    if (!covers(entry)) continue;
-    if (planted(Plant::merged_upside_down)) break;
-    all->names[entry] = data.names[rank];
-    all->crcs[entry] = data.crcs[rank];
-    ++rank;
-  }
+  if (!planted(Plant::merged_upside_down)) lay_over(*all);
   merged_ = std::move(all);
   data.names = std::vector<SlotName>();  // `{}` would keep its memory
   data.crcs = std::vector<u32>();

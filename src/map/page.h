@@ -174,6 +174,8 @@ struct Patch : Page {
   /// Those that it covers.
   PatchData entries() const;
   bool is_merged() const { return merged_ != nullptr; }
+  /// Puts its entries where those of its base stand; of one that is not merged.
+  void lay_over(LeafData& base_data) const;
   /// Takes in what the leaf below says, where it covers nothing itself: the leaf is used up.
   void merge(Leaf& leaf);
 

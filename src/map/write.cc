@@ -251,14 +251,8 @@ void Maps::settle_size(Root& head, Link& at, u64 leaf, u64 number, Root* parent)
   whole->birth = number;
   LeafData& data = whole->data();
   if (base != nullptr) static_cast<const Leaf&>(*base).copy_to(data);
-  for (u32 entry = 0, rank = 0; entry < leaf_blocks; ++entry) {
-    if (patch.data.covers(entry)) {
-      data.names[entry] = patch.data.names[rank];
-      data.crcs[entry] = patch.data.crcs[rank];
-      ++rank;
-    }
-    whole->count += data.names[entry] ? 1 : 0;
-  }
+  patch.lay_over(data);
+  for (SlotName name : data.names) whole->count += name ? 1 : 0;
   const Link old_base = patch.base;
   const Link old = std::exchange(at, whole->count > 0 ? made : Link());
   if (whole->count > 0) add_dirty(*whole);

@@ -62,6 +62,12 @@ struct Segment {
   InTable in_table = InTable::no;
   bool changed = false;          // since the last checkpoint told of it
   std::vector<SlotRun> touched;  // slots that came to life or died since then, of one that is in the table here
+
+  /// The next checkpoint tells of it as a whole.
+  void lies_elsewhere() {
+    if (in_table == InTable::here) in_table = InTable::elsewhere;
+    touched = std::vector<SlotRun>();
+  }
 };
 
 /// One past the last slot of `pieces[at]`, of a segment of so many slots.

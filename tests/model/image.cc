@@ -3,14 +3,13 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/bitmap.h"
 #include "base/check.h"
 #include "base/crc32c.h"
 
 namespace brindle::model {
 
 namespace {
-
-bool bit(const std::vector<u64>& bitmap, u64 at) { return (bitmap[at / 64] >> (at % 64) & 1) != 0; }
 
 std::variant<LeafData, PatchData, NodeData> parse(const PageRef& ref, Bytes bytes) {
   if (ref.kind == PageKind::leaf) return std::move(decode_leaf(bytes, ref.birth)).value();
@@ -100,11 +99,12 @@ std::optional<u64> Image::locate(SlotName name) const {
   if (at == segments.end()) return std::nullopt;
   const SegmentRecord& record = at->second;
   if (!record.packed) return record.pieces.front().offset + name.slot() * slot_size(record.kind);
-  if (!bit(record.present, name.slot())) return std::nullopt;
+  if (!bit_at(record.present, name.slot())) return std::nullopt;
   size_t piece = record.pieces.size() - 1;
   while (piece > 0 && record.pieces[piece].first_slot > name.slot()) --piece;
   u64 rank = 0;
-  for (u64 slot = record.pieces[piece].first_slot; slot < name.slot(); ++slot) rank += bit(record.present, slot) ? 1 : 0;
+  for (u64 slot = record.pieces[piece].first_slot; slot < name.slot(); ++slot)
+    rank += bit_at(record.present, slot) ? 1 : 0;
   return record.pieces[piece].offset + rank * slot_size(record.kind);
 }
 
