@@ -43,6 +43,7 @@ class Writer {
   size_t size() const { return bytes_.size(); }
   Bytes bytes() const { return bytes_; }
   std::vector<std::byte> take() { return std::move(bytes_); }
+  void clear() { bytes_.clear(); }
 
  private:
   std::vector<std::byte> bytes_;

@@ -4,7 +4,7 @@
 // Each edge (NBD, HTTP, the command line) translates codes in one function of its own.
 #pragma once
 
-#include <optional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -59,18 +59,24 @@ class [[nodiscard]] Result {
   std::variant<T, Error> state_;
 };
 
+/// Of one word, which is zero while all is well: every request hands one from call to call, and nearly all say just that.
 template <>
 class [[nodiscard]] Result<void> {
  public:
   Result() = default;
-  Result(Error error) : error_(std::move(error)) {}  // NOLINT
+  Result(Error error) : error_(std::make_unique<Error>(std::move(error))) {}  // NOLINT
+  Result(Result&&) noexcept = default;
+  Result& operator=(Result&&) noexcept = default;
+  Result(const Result& other) : error_(other.ok() ? nullptr : std::make_unique<Error>(*other.error_)) {}
+  Result& operator=(const Result& other) { return *this = Result(other); }
+  ~Result() = default;
   bool ok() const { return !error_; }
   explicit operator bool() const { return ok(); }
-  const Error& error() const { CHECK(error_.has_value()); return *error_; }
+  const Error& error() const { CHECK(!ok()); return *error_; }
   Code code() const { return error().code; }
 
  private:
-  std::optional<Error> error_;
+  std::unique_ptr<Error> error_;
 };
 
 using Status = Result<void>;

@@ -147,11 +147,9 @@ bool LogCheck::data_is_whole(const ParsedBatch& batch) const {
   const Bytes data = data_of(batch);
   if (data.size() != u64{batch.header.data_blocks} * block_size) return false;
   u64 at = 0;
-  for (const DataRecord& record : batch.records.data) {
-    for (u32 crc : record.crcs) {
-      if (crc32c(data.subspan(at, block_size)) != crc) return false;
-      at += block_size;
-    }
+  for (u32 crc : batch.records.crcs) {
+    if (crc32c(data.subspan(at, block_size)) != crc) return false;
+    at += block_size;
   }
   return true;
 }
@@ -181,10 +179,10 @@ void LogCheck::accept(const ParsedBatch& batch) {
   u64 at = 0;
   for (const DataRecord& record : batch.records.data) {
     holders_.apply(record);
-    for (u64 i = 0; i < record.crcs.size(); ++i, at += block_size) {
+    for (u64 i = 0; i < record.data_blocks(); ++i, at += block_size) {
       const u64 offset = begin + header.record_blocks * block_size + at;
       if (!read_data_) continue;
-      if (crc32c(data.subspan(at, block_size)) == record.crcs[i]) {
+      if (crc32c(data.subspan(at, block_size)) == batch.records.crcs[at / block_size]) {
         disk_.checked(offset, block_size, "log data");
         continue;
       }

@@ -67,11 +67,11 @@ Result<BatchRecords> parse_records(Bytes bytes, u32 commands, u32 data_records, 
     if (!record.zero) {
       const Bytes crcs = from.get_bytes(record.count * sizeof(u32));
       if (!from.ok()) return Error{Code::corrupt, "a data record is cut short"};
-      record.crcs.resize(record.count);
-      if (record.count > 0) std::memcpy(record.crcs.data(), crcs.data(), crcs.size());
+      records.crcs.resize(blocks + record.count);
+      if (record.count > 0) std::memcpy(records.crcs.data() + blocks, crcs.data(), crcs.size());
       blocks += record.count;
     }
-    records.data.push_back(std::move(record));
+    records.data.push_back(record);
   }
   if (!from.done() || blocks != data_blocks) return Error{Code::corrupt, "a batch's records do not add up"};
   return records;

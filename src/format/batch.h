@@ -59,12 +59,15 @@ struct DataRecord {
   u64 first_block = 0;
   u64 count = 0;
   bool zero = false;
-  std::vector<u32> crcs;  // of each block; empty for zeroes
+
+  /// That it has in its batch.
+  u64 data_blocks() const { return zero ? 0 : count; }
 };
 
 struct BatchRecords {
   std::vector<Command> commands;
   std::vector<DataRecord> data;
+  std::vector<u32> crcs;  // of the blocks of all writes in `data`, one after the other
 };
 
 void encode_data_record(Writer& to, RootId head, u64 first_block, u64 count, bool zero);

@@ -174,7 +174,7 @@ TEST(Format, ABatchIsTheBytesThatThePageSays) {
   ASSERT_TRUE(parsed);
   EXPECT_EQ(parsed->records.commands.size(), 1u);
   ASSERT_EQ(parsed->records.data.size(), 2u);
-  EXPECT_EQ(parsed->records.data[0].crcs, (std::vector<u32>{0xaa, 0xbb}));
+  EXPECT_EQ(parsed->records.crcs, (std::vector<u32>{0xaa, 0xbb}));
   EXPECT_TRUE(parsed->records.data[1].zero);
 }
 

@@ -15,6 +15,7 @@ constexpr u64 blocks_a_batch_max = 128;
 // A request of 256 KiB at any alignment touches 65 blocks, and it must fit.
 constexpr u64 blocks_a_batch_min = 72;
 constexpr u64 records_a_batch_max = 64 * KiB;
+constexpr size_t spare_max = 4;  // batches that wait for the next requests
 // After a flush that no batch follows, a marker tells replay how far it went; requests in quick succession tell it anyway.
 constexpr u64 marker_delay_ns = 20 * millisecond_ns;
 
@@ -45,6 +46,7 @@ Log::Log(Runtime& runtime, Device& device, Flusher& flusher, Space& space, LogSi
       some_applied_(runtime),
       loops_(runtime),
       gate_(runtime) {
+  open_ = fresh_batch();
   const u64 slots = space.chunk_size() / block_size;
   blocks_max_ = std::max(blocks_a_batch_min, std::min(blocks_a_batch_max, slots / 4));
   record_bytes_max_ = (slots - 3) * block_size - sizeof(BatchHeader);
@@ -90,6 +92,34 @@ void Log::latch(const Error& why) {
 
 // --- joining --------------------------------------------------------------------------------------------------------
 
+void Log::Batch::renew() {
+  Batch fresh;
+  const auto keep = [](auto& list, auto& to) {
+    list.clear();
+    to = std::move(list);
+  };
+  keep(applied.records.data, fresh.applied.records.data);
+  keep(applied.records.crcs, fresh.applied.records.crcs);
+  keep(applied.data_results, fresh.applied.data_results);
+  keep(records, fresh.records);
+  keep(waiters, fresh.waiters);
+  keep(pieces, fresh.pieces);
+  *this = std::move(fresh);
+}
+
+std::unique_ptr<Log::Batch> Log::fresh_batch() {
+  auto batch = spare_.empty() ? std::make_unique<Batch>() : std::move(spare_.back());
+  if (!spare_.empty()) spare_.pop_back();
+  batch->pieces.emplace_back();
+  return batch;
+}
+
+void Log::give_back(std::unique_ptr<Batch> batch) {
+  if (spare_.size() == spare_max) return;
+  batch->renew();
+  spare_.push_back(std::move(batch));
+}
+
 bool Log::full() const { return open_->data_blocks >= blocks_max_ || room_.has_waiters(); }
 
 /// Somebody waits for a command: for its flush as well, so not for the batch before it.
@@ -116,8 +146,6 @@ Task<Status> Log::write(RootId head, u64 first_block, const std::byte* blocks, u
     no_longer_under_way(count);
     co_return status;
   }
-  std::vector<u32> sums(count);
-  for (u64 i = 0; i < count; ++i) sums[i] = crcs != nullptr ? crcs[i] : crc32c({blocks + i * block_size, block_size});
   for (;;) {
     if (wants_successor()) {
       if (auto status = co_await successor(); !status) {
@@ -132,11 +160,15 @@ Task<Status> Log::write(RootId head, u64 first_block, const std::byte* blocks, u
     joining_.release();
   }
   Batch& batch = *open_;
-  batch.blocks.emplace_back(blocks, count * block_size);
-  batch.applied.records.data.push_back({head, first_block, count, false, std::move(sums)});
+  BatchRecords& records = batch.applied.records;
+  batch.pieces.push_back({const_cast<std::byte*>(blocks), count * block_size});
+  records.data.push_back({head, first_block, count, false});
+  for (u64 i = 0; i < count; ++i) {
+    records.crcs.push_back(crcs != nullptr ? crcs[i] : crc32c({blocks + i * block_size, block_size}));
+  }
   batch.data_blocks += count;
   batch.record_bytes += record_size(count);
-  Join join{*this, {}, false, batch.applied.records.data.size() - 1};
+  Join join{*this, {}, false, records.data.size() - 1};
   joining_.release();
   work_.notify_all();
   co_return co_await join;
@@ -168,7 +200,7 @@ Task<Status> Log::zero(RootId head, u64 first_block, u64 count) {
   co_await joining_.acquire();
   co_await room(0, record_size(0), false);
   Batch& batch = *open_;
-  batch.applied.records.data.push_back({head, first_block, count, true, {}});
+  batch.applied.records.data.push_back({head, first_block, count, true});
   batch.record_bytes += record_size(0);
   Join join{*this, {}, false, batch.applied.records.data.size() - 1};
   joining_.release();
@@ -247,6 +279,7 @@ Task<void> Log::run_applier() {
     if (!planted(Plant::replayed_twice)) co_await sink_.apply(batch->applied);
     applied_ = batch->applied.number;
     finish(*batch);
+    give_back(std::move(batch));
   }
 }
 

@@ -119,11 +119,11 @@ class Log {
   };
   struct Batch {
     AppliedBatch applied;
-    std::vector<Bytes> blocks;
+    std::vector<iovec> pieces;  // for the device: a place for the records, and the data
     std::vector<std::vector<std::byte>> encoded_commands;
     u64 data_blocks = 0;
     u64 record_bytes = sizeof(BatchHeader);
-    std::vector<std::byte> records;  // encoded when it closes
+    Writer records;  // encoded when it closes
     u64 record_blocks = 0;
     u64 records_before = 0;  // bytes of records and of all, of the batches below
     u64 written_before = 0;
@@ -136,6 +136,8 @@ class Log {
     std::vector<std::pair<std::coroutine_handle<>, Result<u64>*>> sealers;
 
     bool empty() const { return waiters.empty() && !seal && !linking; }
+    /// As new, but for the memory of its lists: without, each batch would make a dozen of them.
+    void renew();
   };
   struct Join {
     Log& log;
@@ -149,6 +151,8 @@ class Log {
     Status await_resume() { return std::move(status); }
   };
 
+  std::unique_ptr<Batch> fresh_batch();
+  void give_back(std::unique_ptr<Batch> batch);
   bool fits(u64 blocks, u64 record_bytes, bool command) const;
   Task<void> room(u64 blocks, u64 record_bytes, bool command);
   bool full() const;
@@ -181,8 +185,9 @@ class Log {
   u64 blocks_max_;
   u64 record_bytes_max_;
 
-  std::unique_ptr<Batch> open_ = std::make_unique<Batch>();
+  std::unique_ptr<Batch> open_;
   std::deque<std::unique_ptr<Batch>> closed_;  // in number order, until applied
+  std::vector<std::unique_ptr<Batch>> spare_;
   u64 in_flight_ = 0;
   LogPosition position_;
   u64 slots_ = 0;            // of the current segment

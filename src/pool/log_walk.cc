@@ -159,11 +159,9 @@ Task<Result<bool>> LogWalk::data_is_whole(const ParsedBatch& batch) {
   if (at + length > size()) co_return false;
   // What follows is most often asked for next, and not known to be flushed either.
   if (auto status = co_await load(at + length, read_ahead); !status) co_return status.error();
-  for (const DataRecord& record : batch.records.data) {
-    for (u32 crc : record.crcs) {
-      if (crc32c(here().subspan(at, block_size)) != crc) co_return false;
-      at += block_size;
-    }
+  for (u32 crc : batch.records.crcs) {
+    if (crc32c(here().subspan(at, block_size)) != crc) co_return false;
+    at += block_size;
   }
   co_return true;
 }

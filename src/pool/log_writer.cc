@@ -30,7 +30,7 @@ Task<void> Log::run_writer() {
       continue;
     }
     if (in_flight_ == 0 || !full()) co_await runtime_.yield();  // whatever else this turn brings joins too
-    std::unique_ptr<Batch> batch = std::exchange(open_, std::make_unique<Batch>());
+    std::unique_ptr<Batch> batch = std::exchange(open_, fresh_batch());
     room_.notify_all();
     if (latched_) {
       fail(*batch, {Code::read_only, latched_->message});
@@ -51,14 +51,15 @@ Task<void> Log::run_writer() {
 }
 
 void Log::encode_records(Batch& batch) {
-  Writer to;
+  Writer& to = batch.records;
   for (const auto& command : batch.encoded_commands) to.put_bytes(command);
-  for (const auto& record : batch.applied.records.data) {
+  std::span<const u32> crcs(batch.applied.records.crcs);
+  for (const DataRecord& record : batch.applied.records.data) {
     const u64 count = record.zero && planted(Plant::discard_unlogged) ? 0 : record.count;
     encode_data_record(to, record.head, record.first_block, count, record.zero);
-    to.put_bytes(std::as_bytes(std::span(record.crcs)));
+    to.put_bytes(std::as_bytes(crcs.first(record.data_blocks())));
+    crcs = crcs.subspan(record.data_blocks());
   }
-  batch.records = to.take();
   batch.record_blocks = div_up(sizeof(BatchHeader) + batch.records.size(), block_size);
 }
 
@@ -70,7 +71,7 @@ Task<bool> Log::next_segment() {
     if (!offer(chunk)) co_return false;
   }
   if (named_next_ != next_.number && !planted(Plant::successor_unnamed)) {
-    auto link = std::make_unique<Batch>();
+    auto link = fresh_batch();
     link->linking = true;
     link->at = position_;
     link->applied.number = next_number_++;
@@ -145,7 +146,7 @@ Task<bool> Log::place(Batch& batch) {
   batch.written_before = written_bytes_;
   if (summary_) {
     summary_->add(batch.applied.number, position_.slot, static_cast<u32>(batch.encoded_commands.size()),
-                  static_cast<u32>(batch.applied.records.data.size()), static_cast<u32>(batch.data_blocks), batch.records);
+                  static_cast<u32>(batch.applied.records.data.size()), static_cast<u32>(batch.data_blocks), batch.records.bytes());
   }
   if (!batch.waiters.empty()) record_bytes_ += batch.record_blocks * block_size;
   written_bytes_ += slots * block_size;
@@ -157,8 +158,11 @@ Task<bool> Log::place(Batch& batch) {
 Task<void> Log::write_batch(Batch* batch) {
   const bool with_header = std::exchange(header_due_, false);
   AlignedBuffer records((batch->record_blocks + (with_header ? 1 : 0)) * block_size);
-  records.clear();
+  const Bytes encoded = batch->records.bytes();
+  const size_t filled = (with_header ? block_size : 0) + sizeof(BatchHeader) + encoded.size();
+  std::memset(records.data() + filled, 0, records.size() - filled);
   if (with_header) {
+    std::memset(records.data(), 0, block_size);
     SegmentHeader header{
         .pool = options_.pool, .epoch = options_.epoch, .segment = batch->at.segment, .chunk = batch->at.chunk};
     header.crc = crc32c(std::as_bytes(std::span(&header, 1)));
@@ -182,16 +186,15 @@ Task<void> Log::write_batch(Batch* batch) {
                            .flags = batch->seal ? batch_seal : 0};
   MutBytes body = records.span().subspan(with_header ? block_size : 0);
   std::memcpy(body.data(), &header, sizeof header);
-  if (!batch->records.empty()) std::memcpy(body.data() + sizeof header, batch->records.data(), batch->records.size());
+  if (!encoded.empty()) std::memcpy(body.data() + sizeof header, encoded.data(), encoded.size());
   seal_batch(body, header.record_bytes);
 
-  std::vector<iovec> pieces{{records.data(), records.size()}};
-  for (const Bytes block : batch->blocks) pieces.push_back({const_cast<std::byte*>(block.data()), block.size()});
+  batch->pieces.front() = {records.data(), records.size()};
   device_bytes_ += records.size() + batch->data_blocks * block_size;
   const u64 offset = batch->at.base + (u64{batch->at.slot} - (with_header ? 1 : 0)) * block_size;
   const u64 opening = opening_of(options_.pool, options_.epoch);
-  Status status = co_await device_.stage(opening, offset, pieces);
-  if (!status && !latched_) status = co_await device_.stage(opening, offset, pieces);  // a passing error costs only time
+  Status status = co_await device_.stage(opening, offset, batch->pieces);
+  if (!status && !latched_) status = co_await device_.stage(opening, offset, batch->pieces);  // a passing error costs only time
   if (!status && !planted(Plant::write_error_ignored)) {
     latch({Code::io, fmt::format("a write to the log failed: {}", status.error().message)});
   }

@@ -11,7 +11,7 @@ class Pool::Sink final : public LogSink {
 
   Task<void> apply(AppliedBatch& batch) override {
     u64 blocks = 0;
-    for (const DataRecord& record : batch.records.data) blocks += record.zero ? 0 : record.count;
+    for (const DataRecord& record : batch.records.data) blocks += record.data_blocks();
     pool_.space_.allocated(batch.first_data, blocks, batch.number);
     co_await pool_.client_.apply(batch);
     pool_.touch();

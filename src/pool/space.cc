@@ -390,13 +390,15 @@ void Space::durable() {
 }
 
 u64 Space::enter() {
-  ++readers_[generation_];
+  if (readers_.empty() || readers_.back().generation != generation_) readers_.push_back({generation_, 0});
+  ++readers_.back().inside;
   return generation_;
 }
 
 bool Space::read_from_before_seal(u64 own) const {
-  const auto sealed = readers_.lower_bound(sealed_generation_);
-  return std::any_of(readers_.begin(), sealed, [own](const auto& reader) { return reader.second > (reader.first == own ? 1u : 0u); });
+  return std::any_of(readers_.begin(), readers_.end(), [&](const Readers& readers) {
+    return readers.generation < sealed_generation_ && readers.inside > (readers.generation == own ? 1u : 0u);
+  });
 }
 
 u64 Space::held_chunks() const {
@@ -406,15 +408,15 @@ u64 Space::held_chunks() const {
 }
 
 void Space::leave(u64 generation) {
-  const auto at = readers_.find(generation);
+  const auto at = std::find_if(readers_.begin(), readers_.end(), [&](const Readers& readers) { return readers.generation == generation; });
   CHECK(at != readers_.end());
-  if (--at->second > 0) return;
+  if (--at->inside > 0) return;
   readers_.erase(at);
   drain_releases();
 }
 
 void Space::drain_releases() {
-  while (!releases_.empty() && (readers_.empty() || readers_.begin()->first > releases_.front().generation)) {
+  while (!releases_.empty() && (readers_.empty() || readers_.front().generation > releases_.front().generation)) {
     for (u64 number : releases_.front().segments) segments_.erase(number);
     for (u64 chunk : releases_.front().chunks) {
       give_back(chunk);

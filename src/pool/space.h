@@ -242,7 +242,11 @@ class Space {
     std::vector<u64> segments;
   };
   std::deque<Release> releases_;
-  std::map<u64, u64> readers_;                  // generation -> how many are inside
+  struct Readers {
+    u64 generation;
+    u64 inside;
+  };
+  std::vector<Readers> readers_;  // of each generation that has any, the oldest first: as good as always one
   u64 generation_ = 1;
   u64 sealed_generation_ = 1;  // of who begins after the last seal
   bool sealed_ = false;        // and the checkpoint of that seal is not durable yet

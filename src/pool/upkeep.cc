@@ -29,7 +29,7 @@ constexpr u64 filled_kept = filled_ahead;           // never given back to the h
 }  // namespace
 
 void Pool::touch() {
-  touched_ns_ = runtime_.now_ns();
+  touched_ns_ = runtime_.turn_ns();
   tidy_due_ = punch_due_ = true;
   if (!touched_) {
     touched_ = true;

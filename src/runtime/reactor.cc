@@ -257,9 +257,7 @@ bool Reactor::run_late() {
 }
 
 void Reactor::run_timers() {
-  if (timers_.empty()) return;
-  const u64 now = now_ns();
-  while (!timers_.empty() && timers_.top().at_ns <= now) {
+  while (!timers_.empty() && timers_.top().at_ns <= turn_ns_) {
     ready_.push_back(timers_.top().handle);
     timers_.pop();
   }
@@ -357,17 +355,15 @@ void Reactor::run() {
   // By number: liburing 2.3 declares a call for this, and its shared library does not have it.
   if (deferred_) CHECK(io_uring_register(static_cast<unsigned>(ring_.ring_fd), IORING_REGISTER_ENABLE_RINGS, nullptr, 0) == 0);
   begin(wake_);
-  u64 last_work_ns = now_ns();
+  turn_ns_ = now_ns();
+  u64 last_work_ns = turn_ns_;
   while (!stopping_.load(std::memory_order_relaxed) || !ready_.empty() || !late_.empty()) {
     bool worked = false;
     turn(worked);
-    if (!ready_.empty() || !late_.empty() || !parked_.empty()) {
-      if (worked) last_work_ns = now_ns();
-      continue;
-    }
-    const u64 now = now_ns();
-    if (worked) last_work_ns = now;
-    if (slow_ == 0 && now - last_work_ns < poll_ns_) {
+    turn_ns_ = now_ns();
+    if (worked) last_work_ns = turn_ns_;
+    if (!ready_.empty() || !late_.empty() || !parked_.empty()) continue;
+    if (slow_ == 0 && turn_ns_ - last_work_ns < poll_ns_) {
       pause_briefly();
       continue;
     }
@@ -379,10 +375,10 @@ void Reactor::run() {
     const bool polled = slow_ == 0;
     sleep_in_kernel();
     const bool event = reap() || inbox_.load(std::memory_order_relaxed) != nullptr;
+    turn_ns_ = now_ns();
     if (event) {
-      const u64 woken = now_ns();
-      if (polled) adapt(woken - last_work_ns);
-      last_work_ns = woken;
+      if (polled) adapt(turn_ns_ - last_work_ns);
+      last_work_ns = turn_ns_;
     }
   }
   running = nullptr;

@@ -46,6 +46,7 @@ class Reactor final : public Runtime {
   void stop();
 
   u64 now_ns() override;
+  u64 turn_ns() override { return turn_ns_; }
   u64 wall_ns() override;
   void post(std::coroutine_handle<> handle) override { ready_.push_back(handle); }
   void post_at(u64 at_ns, std::coroutine_handle<> handle) override { timers_.push({at_ns, sequence_++, handle}); }
@@ -209,6 +210,7 @@ class Reactor final : public Runtime {
   unsigned prompt_ = 0;  // requests that wait for a few more
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
   u64 sequence_ = 0;
+  u64 turn_ns_ = 0;
   u64 poll_ns_;
   u64 slow_ = 0;  // requests under way on kernel threads
   std::atomic<u64> sleeps_{0};

@@ -28,6 +28,8 @@ class Runtime {
 
   /// Monotonic time, in nanoseconds.
   virtual u64 now_ns() = 0;
+  /// The same a little while ago, for nothing: when this turn began. For who asks with every request. On this runtime's thread.
+  virtual u64 turn_ns() { return now_ns(); }
   /// Wall time since 1970, in nanoseconds; for people only.
   virtual u64 wall_ns() = 0;
   /// Resumes `handle` in a later turn.

@@ -19,35 +19,41 @@ Task<void> EngineCore::apply(AppliedBatch& batch) {
 }
 
 Task<void> EngineCore::apply_all_data(AppliedBatch& batch) {
-  batch.data_results.resize(batch.records.data.size());
+  const BatchRecords& records = batch.records;
+  batch.data_results.resize(records.data.size());
   SlotName next = batch.first_data;
-  for (size_t i = 0; i < batch.records.data.size(); ++i) {
-    const DataRecord& record = batch.records.data[i];
-    const SlotName first = record.zero ? SlotName{} : next;
-    if (!record.zero) next = next.plus(record.count);
-    Status status = co_await apply_data(batch, record, first);
-    if (watcher_ != nullptr) watcher_->applied(batch.number, record, status);
-    if (!status && !record.zero && !planted(Plant::lost_write)) {
-      for (u64 block = 0; block < record.count; ++block) pool_.space().free_block(first.plus(block));
+  const u32* crcs = records.crcs.data();
+  for (size_t i = 0; i < records.data.size(); ++i) {
+    const DataRecord& record = records.data[i];
+    Root* const head = written_head(record);
+    Status status;
+    if (head == nullptr) status = Error{Code::not_found, "the volume was deleted or made smaller"};
+    while (status) {
+      const Missing missing = maps_.write_needs(*head, record.first_block, record.count);
+      if (!missing) break;
+      status = co_await maps_.load(*missing);
     }
+    if (status) {
+      maps_.write(*head, batch.number, record.first_block, record.count, record.zero ? SlotName{} : next, record.zero ? nullptr : crcs);
+    }
+    const u64 blocks = record.data_blocks();
+    if (watcher_ != nullptr) watcher_->applied(batch.number, record, {crcs, blocks}, status);
+    if (!status && !planted(Plant::lost_write)) {
+      for (u64 block = 0; block < blocks; ++block) pool_.space().free_block(next.plus(block));
+    }
+    next = next.plus(blocks);
+    crcs += blocks;
     batch.data_results[i] = std::move(status);
   }
 }
 
-Task<Status> EngineCore::apply_data(const AppliedBatch& batch, const DataRecord& record, SlotName first_name) {
-  const Error gone{Code::not_found, "the volume was deleted or made smaller"};
+/// None: a lower number deleted it, or made it too small.
+Root* EngineCore::written_head(const DataRecord& record) {
   Root* const head = maps_.find(record.head);
-  if (head == nullptr || head->kind != RootKind::head) co_return gone;
+  if (head == nullptr || head->kind != RootKind::head) return nullptr;
   const u64 blocks = head->size / block_size;
   const bool within = record.first_block < blocks && record.count <= blocks - record.first_block;
-  if (!within && !planted(Plant::write_past_end)) co_return gone;
-  while (const Missing missing = maps_.write_needs(*head, record.first_block, record.count)) {
-    Status loaded = co_await maps_.load(*missing);
-    if (!loaded) co_return loaded;
-  }
-  maps_.write(*head, batch.number, record.first_block, record.count, first_name,
-              record.zero ? nullptr : record.crcs.data());
-  co_return Status{};
+  return within || planted(Plant::write_past_end) ? head : nullptr;
 }
 
 namespace {

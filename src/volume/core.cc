@@ -368,14 +368,8 @@ Status HandleCore::check(u64 offset, u64 length, bool change) const {
   return {};
 }
 
-Task<Status> HandleCore::lock(u64 first_block, u64 end_block, bool alone, RangeLocks::Held& held) {
-  for (;;) {
-    if (auto got = locks_->try_acquire({first_block, end_block, alone})) {
-      held = *got;
-      co_return Status{};
-    }
-    co_await locks_->freed();
-  }
+Task<void> HandleCore::lock(RangeLocks::Range& range) {
+  while (!locks_->try_acquire(range)) co_await locks_->freed();
 }
 
 Task<Status> HandleCore::flush() {

@@ -18,7 +18,8 @@ class ApplyWatcher {
  public:
   virtual ~ApplyWatcher() = default;
   virtual void applied(u64 number, const Command& command, const Status& status) = 0;
-  virtual void applied(u64 number, const DataRecord& record, const Status& status) = 0;
+  /// `crcs`: of its blocks.
+  virtual void applied(u64 number, const DataRecord& record, std::span<const u32> crcs, const Status& status) = 0;
 };
 
 class EngineCore final : public Engine, public PoolClient {
@@ -101,7 +102,7 @@ class EngineCore final : public Engine, public PoolClient {
   // apply.cc: what each command does. The ids are in it; nothing here can fail but for a damaged map.
   Task<Status> apply_command(const AppliedBatch& batch, const Command& command);
   Task<void> apply_all_data(AppliedBatch& batch);
-  Task<Status> apply_data(const AppliedBatch& batch, const DataRecord& record, SlotName first_name);
+  Root* written_head(const DataRecord& record);
   Status apply_create(const AppliedBatch& batch, const CreateVolume& command);
   Status apply_snapshots(const AppliedBatch& batch, const CreateSnapshots& command);
   Status apply_clones(const AppliedBatch& batch, const CreateClones& command);
@@ -192,7 +193,7 @@ class HandleCore final : public Handle {
  private:
   friend class OutpostCore;
   Status check(u64 offset, u64 length, bool change) const;
-  Task<Status> lock(u64 first_block, u64 end_block, bool alone, RangeLocks::Held& held);
+  Task<void> lock(RangeLocks::Range& range);
   Task<void> read_part(u64 offset, MutBytes into, Status& status);
   Task<Status> write_part(u64 offset, Bytes from, const u32* crcs = nullptr);
   Task<void> write_parallel(u64 offset, Bytes from, const u32* crcs, Status& failed);

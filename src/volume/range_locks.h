@@ -4,8 +4,7 @@
 //         it is applied. While a bar is up nobody holds blocks alone: what a volume holds may be exchanged as a whole.
 #pragma once
 
-#include <list>
-#include <optional>
+#include <boost/intrusive/list.hpp>
 
 #include "runtime/sync.h"
 
@@ -13,21 +12,22 @@ namespace brindle {
 
 class RangeLocks {
  public:
-  struct Range {
-    u64 first = 0;
-    u64 end = 0;
-    bool alone = false;
+  /// Belongs to who asks for it, and stays where it is until it is released.
+  struct Range : boost::intrusive::list_base_hook<> {
+    Range(u64 first_block, u64 end_block, bool is_alone) : first(first_block), end(end_block), alone(is_alone) {}
+    u64 first;
+    u64 end;
+    bool alone;
   };
-  using Held = std::list<Range>::iterator;
 
   explicit RangeLocks(Runtime& runtime) : freed_(runtime) {}
 
-  /// The range, once nothing is in its way; nothing otherwise: wait for `freed`, and try again.
-  std::optional<Held> try_acquire(Range range) {
-    if (blocked(range) || (range.alone && bars_ > 0)) return std::nullopt;
+  /// False: something is in its way; wait for `freed`, and try again.
+  bool try_acquire(Range& range) {
+    if (blocked(range) || (range.alone && bars_ > 0)) return false;
     alone_ += range.alone ? 1 : 0;
     ranges_.push_front(range);
-    return ranges_.begin();
+    return true;
   }
   Signal::Wait freed() { return freed_.wait(); }
   /// From now on nobody gets blocks alone; once `none_alone`, nobody has any.
@@ -37,9 +37,9 @@ class RangeLocks {
     --bars_;
     freed_.notify_all();
   }
-  void release(Held held) {
-    alone_ -= held->alone ? 1 : 0;
-    ranges_.erase(held);
+  void release(Range& held) {
+    alone_ -= held.alone ? 1 : 0;
+    ranges_.erase(ranges_.iterator_to(held));
     freed_.notify_all();
   }
 
@@ -52,7 +52,7 @@ class RangeLocks {
     return false;
   }
 
-  std::list<Range> ranges_;
+  boost::intrusive::list<Range, boost::intrusive::constant_time_size<false>> ranges_;
   u64 alone_ = 0;
   u64 bars_ = 0;
   Signal freed_;

@@ -72,8 +72,8 @@ std::vector<EngineCore::Row> EngineCore::scattered(const Root& head, u64 leaf, s
 }
 
 Task<void> EngineCore::rewrite(Row row, Tidying& tidying) {
-  std::optional<RangeLocks::Held> held;
-  while (!(held = tidying.locks->try_acquire({row.first, row.first + row.count, !planted(Plant::tidy_race)}))) co_await tidying.locks->freed();
+  RangeLocks::Range held(row.first, row.first + row.count, !planted(Plant::tidy_race));
+  while (!tidying.locks->try_acquire(held)) co_await tidying.locks->freed();
   std::array<BlockAt, piece_blocks> found;
   const std::span<BlockAt> at(found.data(), row.count);
   AlignedBuffer buffer(row.count * block_size);
@@ -89,7 +89,7 @@ Task<void> EngineCore::rewrite(Row row, Tidying& tidying) {
     if (written) tidying.progress.rewritten += row.count * block_size;
     if (!written && written.code() != Code::not_found) tidying.status = written;
   }
-  tidying.locks->release(*held);
+  tidying.locks->release(held);
 }
 
 /// Looks the row up and reads it. False: it cannot be read, or it is no longer all the head's own.

@@ -56,15 +56,9 @@ Task<Status> HandleCore::write_part(u64 offset, Bytes from, const u32* crcs) {
   const u64 skip = offset % block_size;
   const u64 rest = end * block_size - (offset + from.size());
   const bool whole = skip == 0 && rest == 0;
-  RangeLocks::Held held;
+  RangeLocks::Range held(first, end, !whole && !planted(Plant::partial_race));
+  if (!locks_->try_acquire(held)) co_await lock(held);
   Status status;
-  const bool alone = !whole && !planted(Plant::partial_race);
-  if (auto got = locks_->try_acquire({first, end, alone})) {
-    held = *got;
-  } else {
-    status = co_await lock(first, end, alone, held);
-    if (!status) co_return status;
-  }
   const bool direct = whole && is_aligned(from.data());
   AlignedBuffer staging(direct ? 0 : (end - first) * block_size);
   if (!direct) {
@@ -126,9 +120,8 @@ Task<Status> HandleCore::zero_range(u64 offset, u64 length, bool edges) {
     }
   }
   if (!status || first >= last) co_return status;
-  RangeLocks::Held held;
-  status = co_await lock(first, last, false, held);
-  if (!status) co_return status;
+  RangeLocks::Range held(first, last, false);
+  co_await lock(held);
   status = co_await zero_blocks(first, last);
   locks_->release(held);
   co_return status;

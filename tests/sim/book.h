@@ -76,12 +76,12 @@ class Book final : public ApplyWatcher {
 
   // --- ApplyWatcher
   void applied(u64 number, const Command& command, const Status& status) override;
-  void applied(u64 number, const DataRecord& record, const Status& status) override;
+  void applied(u64 number, const DataRecord& record, std::span<const u32> crcs, const Status& status) override;
 
  private:
   struct Effect {
     std::optional<Command> command;
-    DataRecord data;
+    SummedRecord data;
     std::vector<model::Block> blocks;
     bool ok = false;
     bool by_device = false;  // that it is not
@@ -90,7 +90,7 @@ class Book final : public ApplyWatcher {
   void new_effect(Effect effect);
   void apply(const Command& command);
   void apply(const DataRecord& record, const std::vector<model::Block>& blocks);
-  bool tidied(const DataRecord& record, bool ok, std::vector<model::Block>& blocks) const;
+  bool tidied(const SummedRecord& record, bool ok, std::vector<model::Block>& blocks) const;
   void put(Object object);
   State state_at(u64 number) const;
   void crashed();

@@ -146,7 +146,7 @@ bool Claims::claim(const State& now, RecordPlace place, const Command& command, 
   });
 }
 
-bool Claims::claim(const State& now, RecordPlace place, const DataRecord& record, bool ok, bool replaying, std::vector<Block>& blocks) {
+bool Claims::claim(const State& now, RecordPlace place, const SummedRecord& record, bool ok, bool replaying, std::vector<Block>& blocks) {
   if (record.zero) return claim_zeroes(place, record.head, record.first_block, record.count, ok, replaying);
   const auto at = groups_.find(record.head);
   if (at == groups_.end()) return false;

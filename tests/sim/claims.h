@@ -45,6 +45,11 @@ struct Marks {
   auto operator<=>(const Marks&) const = default;
 };
 
+/// A data record, and the checksums of its blocks.
+struct SummedRecord : DataRecord {
+  std::vector<u32> crcs;
+};
+
 class Claims {
  public:
   using Ticket = std::list<Request>::iterator;
@@ -59,7 +64,7 @@ class Claims {
   // A record takes effect, or does not (`ok`). False: nobody can have asked for it.
   bool claim(const State& now, RecordPlace place, const Command& command, bool ok, bool replaying);
   /// `blocks`: what it writes.
-  bool claim(const State& now, RecordPlace place, const DataRecord& record, bool ok, bool replaying, std::vector<model::Block>& blocks);
+  bool claim(const State& now, RecordPlace place, const SummedRecord& record, bool ok, bool replaying, std::vector<model::Block>& blocks);
 
   /// Strikes out where the request's share is none of these. False: it is nowhere, and nothing was struck out.
   bool keep(Ticket ticket, const std::function<bool(const Share&)>& holds);

@@ -29,14 +29,13 @@ class Claim : public testing::Test {
   }
   bool zeroes(u64 first, u64 count, bool ok = true) {
     std::vector<model::Block> blocks;
-    return claims_.claim(now_, {++number_, 1}, DataRecord{.head = head, .first_block = first, .count = count, .zero = true}, ok, replaying_, blocks);
+    return claims_.claim(now_, {++number_, 1}, SummedRecord{{.head = head, .first_block = first, .count = count, .zero = true}, {}}, ok, replaying_, blocks);
   }
   /// A block of zeroes that stands in the log as data: the edge of a zeroing, over what was a hole.
   bool edge(u64 block) {
     std::vector<model::Block> blocks;
     const std::string bytes(block_size, '\0');
-    DataRecord record{.head = head, .first_block = block, .count = 1};
-    record.crcs = {crc32c(std::as_bytes(std::span(bytes)))};
+    const SummedRecord record{{.head = head, .first_block = block, .count = 1}, {crc32c(std::as_bytes(std::span(bytes)))}};
     return claims_.claim(now_, {++number_, 1}, record, true, replaying_, blocks);
   }
   bool resized(u64 size, bool ok = true) { return claims_.claim(now_, {++number_, 1}, Command(ResizeVolume{1, size}), ok, replaying_); }
@@ -149,7 +148,7 @@ TEST_F(Claim, WhatMustBeThereIsWhatIsSure) {
 TEST_F(Claim, VolumesAreApart) {
   begin(OpKind::discard, 0, 8);
   std::vector<model::Block> blocks;
-  EXPECT_FALSE(claims_.claim(now_, {1, 1}, DataRecord{.head = head + 1, .first_block = 0, .count = 8, .zero = true}, true, false, blocks));
+  EXPECT_FALSE(claims_.claim(now_, {1, 1}, SummedRecord{{.head = head + 1, .first_block = 0, .count = 8, .zero = true}, {}}, true, false, blocks));
 }
 
 }  // namespace

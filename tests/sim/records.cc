@@ -66,7 +66,8 @@ void Book::applied(u64 number, const Command& command, const Status& status) {
   states_[number] = now_;
 }
 
-void Book::applied(u64 number, const DataRecord& record, const Status& status) {
+void Book::applied(u64 number, const DataRecord& plain, std::span<const u32> crcs, const Status& status) {
+  const SummedRecord record{plain, {crcs.begin(), crcs.end()}};
   Effect* const known = at_record(number);
   if (known != nullptr && (known->command || known->data.head != record.head || known->data.first_block != record.first_block ||
                            known->data.count != record.count || known->data.crcs != record.crcs)) {
@@ -97,7 +98,7 @@ void Book::applied(u64 number, const DataRecord& record, const Status& status) {
 }
 
 /// Tidying wrote what the blocks hold already. They are new ones all the same: a snapshot may keep the old.
-bool Book::tidied(const DataRecord& record, bool ok, std::vector<Block>& blocks) const {
+bool Book::tidied(const SummedRecord& record, bool ok, std::vector<Block>& blocks) const {
   if (record.zero || (tidying_ == 0 && !(replaying_ && tidied_))) return false;
   if (!ok) return true;
   const Object* const object = now_.with_root(record.head);

@@ -50,7 +50,7 @@ Task<void> Connection::receive() {
     }
     if (got <= 0) break;
     core_.found();
-    moved_ns_ = core_.now_ns();
+    moved_ns_ = core_.turn_ns();
     const auto bytes = static_cast<u64>(got);
     const bool drained = bytes < wanted + inbox.size() - head_size_;
     const u64 to_payload = std::min(bytes, wanted);
@@ -75,7 +75,7 @@ Task<void> Connection::receive() {
 
 /// Or for as good as nothing, where more is likely to come at once. False: nothing will come any more.
 Task<bool> Connection::wait_for_bytes() {
-  if (core_.now_ns() - moved_ns_ < look_ns) {
+  if (core_.turn_ns() < moved_ns_ + look_ns) {
     const bool again = co_await core_.look();
     if (again || ending_) co_return true;
   }
