@@ -117,6 +117,13 @@ def ask(bench, wanted):
                 bench.goals.leave(id_, f"failed: {error}")
 
 
+def tell(bench, about, out):
+    """Writes the report, as far as it goes."""
+    about["load_average_at_end"] = os.getloadavg()
+    about["seconds"] = round(time.monotonic() - bench.began)
+    report.write(bench, about, plot.write(bench, out), out, sys.argv)
+
+
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--quick", action="store_true", help="three short runs of each, in five minutes at most")
@@ -138,7 +145,7 @@ def main():
 
     # An end by a signal is an end in order too: the servers go, and their files.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: sys.exit("\nbench: ended by a signal; nothing was reported"))
+        signal.signal(number, lambda *_: sys.exit("\nbench: ended by a signal; what was measured since the report was last written is lost"))
     programs = find_programs(options.programs)
     work = os.path.join(options.out, "work")
     shutil.rmtree(work, ignore_errors=True)
@@ -147,6 +154,10 @@ def main():
     about = machine.describe(root, work, programs)
     try:
         ask(bench, wanted)
+        for id_ in goals.ids():
+            if id_ not in wanted:
+                bench.goals.leave(id_, "not asked for")
+        tell(bench, about, options.out)  # the tables take longer than all the questions, and what is known by now is not to depend on them
         bench.question_begins()
         if (not options.only and not options.quick) or "tables" in wanted:
             questions.tables(bench)
@@ -157,13 +168,7 @@ def main():
             signal.signal(number, signal.SIG_IGN)  # tidying is not cut short
         bench.peers.kill_all()
         shutil.rmtree(work, ignore_errors=True)
-    for id_ in goals.ids():
-        if id_ not in wanted:
-            bench.goals.leave(id_, "not asked for")
-    about["load_average_at_end"] = os.getloadavg()
-    about["seconds"] = round(time.monotonic() - bench.began)
-    plots = plot.write(bench, options.out)
-    report.write(bench, about, plots, options.out, sys.argv)
+    tell(bench, about, options.out)
     rows = bench.goals.rows
     print(f"\n{bench.goals.met()} of {len(rows)} goals met, {sum(row.value is None for row in rows)} not measured: {options.out}/report.md")
     return 0

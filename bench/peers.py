@@ -45,6 +45,11 @@ class Server:
             raise
         return self
 
+    def must_run(self):
+        """A server that has ended meanwhile is no server; whoever asks hears of it, and not some file that is missing."""
+        if self.process.poll() is not None:
+            raise Failed(f"{self.name} has ended by itself (status {self.process.returncode}){self._last_words()}")
+
     def _last_words(self):
         if self.log == os.devnull:
             return ""
@@ -135,6 +140,11 @@ class Peers:
         if name not in self.running:
             self.running[name] = self.kinds[name]()
             self.durability[name] = self.running[name].durability
+        try:
+            self.running[name].must_run()
+        except Failed:
+            self.kill(name)  # the next question starts it anew
+            raise
         self.running[name].go_on()
         return self.running[name]
 

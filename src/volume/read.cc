@@ -5,6 +5,8 @@
 #include <array>
 #include <cstring>
 
+#include <boost/container/static_vector.hpp>
+
 #include "base/planted.h"
 #include "volume/core.h"
 #include "volume/parts.h"
@@ -14,6 +16,10 @@ namespace brindle {
 namespace {
 
 constexpr u64 extent_blocks = 512;  // looked up at a time
+
+/// Something for each block of a part. Most reads are of one, so that no more than those that there are come to be.
+template <class T>
+using BlocksOf = boost::container::static_vector<T, part_blocks_max>;
 
 }  // namespace
 
@@ -48,9 +54,9 @@ Task<void> HandleCore::read_part(u64 offset, MutBytes into, Status& status) {
   const bool direct = skip == 0 && into.size() % block_size == 0 && is_aligned(into.data());
   AlignedBuffer bounce(direct ? 0 : count * block_size);
   std::byte* const to = direct ? into.data() : bounce.data();
-  std::array<std::byte*, part_blocks_max> blocks;
-  for (u64 i = 0; i < count; ++i) blocks[i] = to + i * block_size;
-  const std::span<std::byte* const> all(blocks.data(), count);
+  BlocksOf<std::byte*> blocks;
+  for (u64 i = 0; i < count; ++i) blocks.push_back(to + i * block_size);
+  const std::span<std::byte* const> all(blocks);
   Status read = co_await read_blocks(first, all);
   if (!read) {
     status = read;
@@ -67,8 +73,7 @@ Task<Status> HandleCore::read_blocks(u64 first_block, std::span<std::byte* const
     co_return Status{};
   }
   const ReadGuard guard(engine_.pool_.space());
-  std::array<BlockAt, part_blocks_max> found;
-  const std::span<BlockAt> at(found.data(), into.size());
+  BlocksOf<BlockAt> at(into.size());
   for (;;) {
     const Root* const root = engine_.maps_.find(root_);
     if (root == nullptr) co_return Error{Code::not_found, "the volume was deleted"};
@@ -77,17 +82,16 @@ Task<Status> HandleCore::read_blocks(u64 first_block, std::span<std::byte* const
     Status loaded = co_await engine_.maps_.load(*missing);
     if (!loaded) co_return loaded;
   }
-  std::array<BlockRead, part_blocks_max> reads;
-  size_t count = 0;
+  BlocksOf<BlockRead> reads;
   for (size_t i = 0; i < into.size(); ++i) {
     if (at[i].name) {
-      reads[count++] = {at[i].name, at[i].crc, into[i]};
+      reads.push_back({at[i].name, at[i].crc, into[i]});
     } else {
       std::memset(into[i], 0, block_size);
     }
   }
-  if (count == 0) co_return Status{};
-  const std::span<BlockRead> all(reads.data(), count);
+  if (reads.empty()) co_return Status{};
+  const std::span<BlockRead> all(reads);
   co_return co_await engine_.pool_.read_blocks(all);
 }
 
