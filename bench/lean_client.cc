@@ -126,7 +126,8 @@ class Client {
         rng_(options.seed),
         under_way_(options.depth),
         payload_(options.block),
-        inbox_(4 * MiB) {
+        // All replies that can be there at once: while requests are sent nobody looks into it.
+        inbox_(std::max<u64>(4 * MiB, options.depth * (options.block + simple_reply_bytes))) {
     if (options.once && options.pattern == "spread") units_ /= std::max<u64>(1, 64 * KiB / options.block);
     if (units_ == 0) fail("the export is smaller than a request");
     for (auto& byte : payload_) byte = static_cast<std::byte>(rng_.next());
@@ -234,12 +235,12 @@ class Client {
   }
 
   void receive() {
-    if (options_.sleep) {
+    if (options_.sleep && held_ < inbox_.size()) {
       const ssize_t got = recv(fd_, inbox_.data() + held_, inbox_.size() - held_, 0);
       if (got <= 0) fail("the server hung up");
       held_ += static_cast<u64>(got);
     } else {
-      while (!take()) {
+      while (held_ < inbox_.size() && !take()) {
       }
     }
     const u64 now = now_ns();
