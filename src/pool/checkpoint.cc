@@ -40,10 +40,10 @@ Task<Status> Pool::checkpoint() {
 }
 
 Task<Status> Pool::write_checkpoint(u64 number, LogPosition log_from) {
-  if (planted(Plant::holes_unsettled)) co_await compact();
   while (space_.apply_sealed(options_.names_at_once) && !planted(Plant::sealed_partly)) {
     co_await runtime_.yield();  // requests go first
   }
+  if (planted(Plant::holes_unsettled)) co_await compact();
   Pages pages(*this);
   Status status = co_await client_.write_pages(pages);
   if (status) status = co_await write_tables(number);
