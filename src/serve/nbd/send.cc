@@ -45,7 +45,7 @@ Task<bool> Connection::send_outbox() {
       continue;
     }
     if (sent < 0) co_return false;
-    moved_ns_ = core_.turn_ns();
+    moved_ns_ = core_.now_ns();  // the end of a long turn is far from its beginning, and the next request is looked for from here on
     auto left = static_cast<size_t>(sent);
     while (first < vectors_.size() && left >= vectors_[first].iov_len) left -= vectors_[first++].iov_len;
     if (left > 0) {
