@@ -145,13 +145,7 @@ Bytes LogCheck::data_of(const ParsedBatch& batch) const {
 
 bool LogCheck::data_is_whole(const ParsedBatch& batch) const {
   const Bytes data = data_of(batch);
-  if (data.size() != u64{batch.header.data_blocks} * block_size) return false;
-  u64 at = 0;
-  for (u32 crc : batch.records.crcs) {
-    if (crc32c(data.subspan(at, block_size)) != crc) return false;
-    at += block_size;
-  }
-  return true;
+  return data.size() == u64{batch.header.data_blocks} * block_size && brindle::data_is_whole(batch.records, data);
 }
 
 void LogCheck::accept(const ParsedBatch& batch) {

@@ -1,6 +1,8 @@
 #include "format/batch.h"
 
+#include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/crc32c.h"
 #include "base/planted.h"
@@ -75,6 +77,13 @@ Result<BatchRecords> parse_records(Bytes bytes, u32 commands, u32 data_records, 
   }
   if (!from.done() || blocks != data_blocks) return Error{Code::corrupt, "a batch's records do not add up"};
   return records;
+}
+
+bool data_is_whole(const BatchRecords& records, Bytes data) {
+  u64 at = 0;
+  return std::all_of(records.crcs.begin(), records.crcs.end(), [&](u32 crc) {
+    return crc32c(data.subspan(std::exchange(at, at + block_size), block_size)) == crc;
+  });
 }
 
 Result<ParsedBatch> parse_batch(Bytes blocks) {

@@ -84,6 +84,9 @@ Result<ParsedBatch> parse_batch(Bytes blocks);
 /// The records alone, which fill `bytes`. Fails: corrupt.
 Result<BatchRecords> parse_records(Bytes bytes, u32 commands, u32 data_records, u64 data_blocks);
 
+/// Does each block of the batch's data match its checksum? `data`: all of it.
+bool data_is_whole(const BatchRecords& records, Bytes data);
+
 /// Fills in the checksum of a batch whose header stands at the front of `records`.
 void seal_batch(MutBytes records, u32 record_bytes);
 

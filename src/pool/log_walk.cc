@@ -4,7 +4,6 @@
 #include <cstring>
 #include <utility>
 
-#include "base/crc32c.h"
 #include "base/planted.h"
 
 namespace brindle {
@@ -154,16 +153,12 @@ Task<Result<std::optional<ParsedBatch>>> LogWalk::next() {
 }
 
 Task<Result<bool>> LogWalk::data_is_whole(const ParsedBatch& batch) {
-  u64 at = (u64{batch.header.slot} + batch.header.record_blocks) * block_size;
+  const u64 at = (u64{batch.header.slot} + batch.header.record_blocks) * block_size;
   const u64 length = u64{batch.header.data_blocks} * block_size;
   if (at + length > size()) co_return false;
   // What follows is most often asked for next, and not known to be flushed either.
   if (auto status = co_await load(at + length, read_ahead); !status) co_return status.error();
-  for (u32 crc : batch.records.crcs) {
-    if (crc32c(here().subspan(at, block_size)) != crc) co_return false;
-    at += block_size;
-  }
-  co_return true;
+  co_return brindle::data_is_whole(batch.records, here().subspan(at, length));
 }
 
 Task<Status> LogWalk::hear_behind(u64& flushed, Signal& heard) {

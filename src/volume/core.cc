@@ -368,10 +368,6 @@ Status HandleCore::check(u64 offset, u64 length, bool change) const {
   return {};
 }
 
-Task<void> HandleCore::lock(RangeLocks::Range& range) {
-  while (!locks_->try_acquire(range)) co_await locks_->freed();
-}
-
 Task<Status> HandleCore::flush() {
   const EngineCore::UnderWay under_way(engine_);
   if (auto status = check(0, 0, false); !status) co_return status;

@@ -193,7 +193,6 @@ class HandleCore final : public Handle {
  private:
   friend class OutpostCore;
   Status check(u64 offset, u64 length, bool change) const;
-  Task<void> lock(RangeLocks::Range& range);
   Task<void> read_part(u64 offset, MutBytes into, Status& status);
   Task<Status> write_part(u64 offset, Bytes from, const u32* crcs = nullptr);
   Task<void> write_parallel(u64 offset, Bytes from, const u32* crcs, Status& failed);

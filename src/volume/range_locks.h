@@ -22,12 +22,16 @@ class RangeLocks {
 
   explicit RangeLocks(Runtime& runtime) : freed_(runtime) {}
 
-  /// False: something is in its way; wait for `freed`, and try again.
+  /// False: something is in its way.
   bool try_acquire(Range& range) {
     if (blocked(range) || (range.alone && bars_ > 0)) return false;
     alone_ += range.alone ? 1 : 0;
     ranges_.push_front(range);
     return true;
+  }
+  /// Waits until nothing is in its way.
+  Task<void> acquire(Range& range) {
+    while (!try_acquire(range)) co_await freed_.wait();
   }
   Signal::Wait freed() { return freed_.wait(); }
   /// From now on nobody gets blocks alone; once `none_alone`, nobody has any.

@@ -73,7 +73,7 @@ std::vector<EngineCore::Row> EngineCore::scattered(const Root& head, u64 leaf, s
 
 Task<void> EngineCore::rewrite(Row row, Tidying& tidying) {
   RangeLocks::Range held(row.first, row.first + row.count, !planted(Plant::tidy_race));
-  while (!tidying.locks->try_acquire(held)) co_await tidying.locks->freed();
+  co_await tidying.locks->acquire(held);
   std::array<BlockAt, piece_blocks> found;
   const std::span<BlockAt> at(found.data(), row.count);
   AlignedBuffer buffer(row.count * block_size);

@@ -57,7 +57,7 @@ Task<Status> HandleCore::write_part(u64 offset, Bytes from, const u32* crcs) {
   const u64 rest = end * block_size - (offset + from.size());
   const bool whole = skip == 0 && rest == 0;
   RangeLocks::Range held(first, end, !whole && !planted(Plant::partial_race));
-  if (!locks_->try_acquire(held)) co_await lock(held);
+  if (!locks_->try_acquire(held)) co_await locks_->acquire(held);
   Status status;
   const bool direct = whole && is_aligned(from.data());
   AlignedBuffer staging(direct ? 0 : (end - first) * block_size);
@@ -121,7 +121,7 @@ Task<Status> HandleCore::zero_range(u64 offset, u64 length, bool edges) {
   }
   if (!status || first >= last) co_return status;
   RangeLocks::Range held(first, last, false);
-  co_await lock(held);
+  co_await locks_->acquire(held);
   status = co_await zero_blocks(first, last);
   locks_->release(held);
   co_return status;
