@@ -93,6 +93,14 @@ class Engine:
         for _ in range(times):
             self.tell("load", name=name, once=1, pattern=pattern, depth=32)
 
+    def grow(self):
+        """To as large as the pool may become: how it grows, with zeroes before the log, is not what is asked."""
+        size = (self.tell("status")["free"] >> 20) * 95 // 100
+        self.tell("volume", name="grown", size=f"{size}M")
+        self.tell("load", name="grown", once=1, pattern="sequential", block="128K", depth=8)
+        self.tell("remove", names="grown")
+        self.tell("sync")
+
     def weave(self, size):
         """A volume of so many GiB, each block written once: a map like that of one written at random, sooner had."""
         self.tell("volume", name="v", size=f"{size}G")

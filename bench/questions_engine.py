@@ -21,7 +21,9 @@ def snap(bench):
     size = _small(bench)
     # Room for what the snapshots keep: hundreds of them within a second, and between any two the load goes on.
     with Engine(bench, f"{size * 8}M", bench.peers.path("engine.pool")) as engine:
-        engine.fill(size=f"{size}M", times=2)
+        engine.fill(size=f"{size}M")
+        engine.grow()
+        engine.fill()
         count = 100 if bench.quick else 1000
         beside = {"count": 400 if bench.quick else 2000, "load_depth": 32}  # a p99 wants more than a median
         ran = rounds(bench.rounds, {
@@ -111,6 +113,7 @@ def history(bench):
     with Engine(bench, "6G" if bench.quick else "24G", bench.peers.path("engine.pool")) as engine:
         for number in range(volumes):
             engine.fill(name=f"history{number}", size="32M" if bench.quick else "64M")
+        engine.grow()
         words = {"volumes": volumes, "depth": 40, "ms": ms, "warm_ms": bench.warm_ms, "keep": keep, "every_ms": 1000}
         ran = rounds(bench.rounds, {
             "none": lambda: engine.tell("history", snapshots=0, **words),

@@ -46,7 +46,7 @@ def _by_server(bench, servers, title, columns, count):
 
 def _full(bench):
     count = bench.rounds
-    bench.ms, bench.load.ms = 250, 250
+    bench.ms, bench.load.ms, bench.load.warm_ms = 200, 200, 100  # thousands of cells
     for rw in ("read", "write", "mixed"):
         for pattern in ("random", "sequential"):
             columns = {f"{block >> 10} KiB, depth {depth}": (rw, depth, block, None, "--pattern", pattern)

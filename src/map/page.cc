@@ -6,6 +6,20 @@
 
 namespace brindle {
 
+namespace {
+
+// A run takes one word: its first entry, how many there are, and how far its name is behind the last one of the run before (some slots, in
+// which the records of a batch lie). Where it is further away, or before that, two words with the name follow.
+constexpr u32 runs_max = 32;  // a look at an entry goes through those before it
+constexpr u32 gap_bits = 14;
+constexpr u32 count_bits = 9;
+constexpr u32 gap_elsewhere = (1U << gap_bits) - 1;
+constexpr u32 count_mask = (1U << count_bits) - 1;
+constexpr u32 words_a_run_max = 3;
+static_assert(leaf_blocks == 1U << count_bits);
+
+}  // namespace
+
 u64 Page::bytes() const {
   switch (kind) {
     case PageKind::leaf: return static_cast<const Leaf&>(*this).bytes();
@@ -27,7 +41,7 @@ void destroy(Page* page) {
 
 u64 Leaf::bytes() const {
   if (data_) return sizeof(Leaf) + sizeof(LeafData);
-  return sizeof(Leaf) + (leaf_blocks + runs_ * words_a_run) * sizeof(u32);
+  return sizeof(Leaf) + (leaf_blocks + words_) * sizeof(u32);
 }
 
 Leaf::Leaf(const LeafData& data) : Page(PageKind::leaf) {
@@ -41,29 +55,58 @@ void Leaf::fold() {
 
 /// False: it has too many runs.
 bool Leaf::fold(const LeafData& data) {
-  std::array<Run, runs_max> runs;
+  std::array<u32, runs_max * words_a_run_max> words;
   u32 made = 0;
-  for (u32 entry = 0; entry < leaf_blocks; ++entry) {
+  u32 runs = 0;
+  SlotName behind;  // the last run
+  for (u32 entry = 0; entry < leaf_blocks;) {
     const SlotName name = data.names[entry];
-    if (!name) continue;
-    if (made > 0 && runs[made - 1].first + runs[made - 1].count == entry && runs[made - 1].name.plus(runs[made - 1].count) == name) {
-      ++runs[made - 1].count;
+    if (!name) {
+      ++entry;
       continue;
     }
-    if (made == runs_max) return false;
-    runs[made++] = {entry, 1, name};
+    u32 length = 1;
+    while (entry + length < leaf_blocks && data.names[entry + length] == name.plus(length)) ++length;
+    if (runs++ == runs_max) return false;
+    const u64 gap = std::min<u64>(name.raw - behind.raw, gap_elsewhere);
+    words[made++] = entry << (count_bits + gap_bits) | (length - 1) << gap_bits | static_cast<u32>(gap);
+    if (gap == gap_elsewhere) {
+      words[made++] = static_cast<u32>(name.raw >> 32);
+      words[made++] = static_cast<u32>(name.raw);
+    }
+    behind = name.plus(length);
+    entry += length;
   }
-  runs_ = made;
-  folded_ = std::make_unique_for_overwrite<u32[]>(leaf_blocks + made * words_a_run);
-  u32* to = std::copy(data.crcs.begin(), data.crcs.end(), folded_.get());
-  for (u32 number = 0; number < made; ++number) {
-    const Run& run = runs[number];
-    *to++ = run.first << 16 | run.count;
-    *to++ = static_cast<u32>(run.name.raw >> 32);
-    *to++ = static_cast<u32>(run.name.raw);
-  }
+  words_ = made;
+  folded_ = std::make_unique_for_overwrite<u32[]>(leaf_blocks + made);
+  std::copy_n(words.begin(), made, std::copy(data.crcs.begin(), data.crcs.end(), folded_.get()));
   return true;
 }
+
+class Leaf::Runs {
+ public:
+  explicit Runs(const Leaf& leaf) : at_(&leaf.folded_[leaf_blocks]), end_(at_ + leaf.words_) {}
+  /// False: there was none any more.
+  bool next(Run& run) {
+    if (at_ == end_) return false;
+    const u32 word = *at_++;
+    const u32 gap = word & gap_elsewhere;
+    if (gap == gap_elsewhere) {
+      behind_.raw = u64{at_[0]} << 32 | at_[1];
+      at_ += 2;
+    } else {
+      behind_ = behind_.plus(gap);
+    }
+    run = {word >> (count_bits + gap_bits), (word >> gap_bits & count_mask) + 1, behind_};
+    behind_ = behind_.plus(run.count);
+    return true;
+  }
+
+ private:
+  const u32* at_;
+  const u32* end_;
+  SlotName behind_;
+};
 
 void Leaf::copy_to(LeafData& to) const {
   if (data_) {
@@ -71,21 +114,16 @@ void Leaf::copy_to(LeafData& to) const {
     return;
   }
   to.names = {};
-  for (u32 number = 0; number < runs_; ++number) {
-    const Run from = run(number);
+  Runs runs(*this);
+  for (Run from; runs.next(from);) {
     for (u32 i = 0; i < from.count; ++i) to.names[from.first + i] = from.name.plus(i);
   }
   std::copy_n(folded_.get(), leaf_blocks, to.crcs.begin());
 }
 
-Leaf::Run Leaf::run(u32 number) const {
-  const u32* const words = &folded_[leaf_blocks + number * words_a_run];
-  return {words[0] >> 16, words[0] & 0xffff, SlotName{u64{words[1]} << 32 | words[2]}};
-}
-
 SlotName Leaf::folded_name(u32 entry) const {
-  for (u32 number = 0; number < runs_; ++number) {
-    const Run in = run(number);
+  Runs runs(*this);
+  for (Run in; runs.next(in) && entry >= in.first;) {
     if (entry - in.first < in.count) return in.name.plus(entry - in.first);
   }
   return {};

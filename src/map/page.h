@@ -106,8 +106,7 @@ class Link {
   PageRef ref_;
 };
 
-/// What all 512 blocks of a piece of a volume are. A clean one whose names are a few runs is folded: a third of its size, and two
-/// fifths of what is cached of a volume that was written in order.
+/// What all 512 blocks of a piece of a volume are. A clean one whose names are a few runs is folded: a third of its size.
 class Leaf final : public Page {
  public:
   Leaf() : Page(PageKind::leaf), data_(std::make_unique<LeafData>()) {}
@@ -139,14 +138,13 @@ class Leaf final : public Page {
     u32 count = 0;
     SlotName name;  // of the first
   };
-  static constexpr u32 runs_max = 16;
-  static constexpr u32 words_a_run = 3;
+  /// The runs of a folded leaf, by entry.
+  class Runs;
   bool fold(const LeafData& data);
   SlotName folded_name(u32 entry) const;
-  Run run(u32 number) const;
 
-  // Either `data_`, or folded: the checksums of all entries, then three words for each run, by entry; what is in none is a hole.
-  u32 runs_ = 0;
+  // Either `data_`, or folded: the checksums of all entries, then so many words that tell of the runs; what is in none is a hole.
+  u32 words_ = 0;
   std::unique_ptr<u32[]> folded_;
   std::unique_ptr<LeafData> data_;
 };
