@@ -194,6 +194,12 @@ Task<Status> FileDevice::punch(u64 offset, u64 length) {
 
 Task<Status> FileDevice::fill(u64 offset, u64 length) {
   CHECK(offset + length <= size_max_);
+  if (!block_device_) {
+    // A write beyond the end of a file has the whole file for itself: the log would wait for each piece, and each piece for the log.
+    const int result = co_await reactor_.fallocate(fd_, 0, offset, length);
+    if (result == -ENOSPC || result == -EDQUOT || result == -EFBIG) co_return error("grow", result);
+    // A file system that cannot do this takes the zeroes all the same.
+  }
   AlignedBuffer zeroes(std::min(length, fill_piece));
   zeroes.clear();
   for (u64 done = 0; done < length; done += zeroes.size()) {
