@@ -24,8 +24,8 @@ namespace brindle {
 
 namespace {
 
-// While zeroes turn new extents into written ones, a flush of the log waits for the file system's journal, and so for the write under
-// way: p99 0.3 ms with pieces of this size, 0.7 to 1.0 with pieces of 1 MiB, which fill 1.8 times as fast.
+// Zeroes go beside the log. Of random writes into a pool that grows p99 was 0.39 ms with pieces of this size, 0.53 and 0.91 with pieces of
+// 512 KiB and 1 MiB, and as many were written.
 constexpr u64 fill_piece = 256 * KiB;
 constexpr int vectors_max = 1024;  // of one readv or writev: IOV_MAX
 constexpr int lock_wait_ms = 10'000;
