@@ -1,7 +1,8 @@
 // log.h: the log: requests join an open batch, a batch goes to the device in one write, and takes effect in number order.
 //
 // Holds:  1. A batch takes its number, its place and the names of its blocks when it closes. It closes when the one before
-//            completes, or when it is full or has a command: no timers, so one writer alone sees one device write of latency.
+//            completes, when it is as large as that and no other is under way, or when it is full or has a command: no timers, so one
+//            writer alone sees one device write of latency.
 //         2. Batches are applied and acknowledged in number order, whatever order the device completes them in.
 //         3. The last slots of a segment are kept for a batch that only names the successor, so replay always finds the way,
 //            and for the summary of all its batches, so that replay seldom has to read them. A summary costs nothing when it is
@@ -157,6 +158,7 @@ class Log {
   Task<void> room(u64 blocks, u64 record_bytes, bool command);
   bool full() const;
   bool hasty() const;
+  bool may_close() const;
   Task<void> run_writer();
   Task<void> run_applier();
   static void encode_records(Batch& batch);
@@ -188,7 +190,8 @@ class Log {
   std::unique_ptr<Batch> open_;
   std::deque<std::unique_ptr<Batch>> closed_;  // in number order, until applied
   std::vector<std::unique_ptr<Batch>> spare_;
-  u64 in_flight_ = 0;
+  u64 in_flight_ = 0;         // batches
+  u64 blocks_in_flight_ = 0;  // of their data
   LogPosition position_;
   u64 slots_ = 0;            // of the current segment
   std::optional<SummaryBuilder> summary_;  // of the current segment; none where its records are too many to stand there twice

@@ -13,8 +13,10 @@ namespace brindle {
 
 namespace {
 
-// More than one batch under way helps a little once requests come faster than a batch of this size takes.
+// Of full ones, and of those with a command.
 constexpr u64 in_flight_max = 4;
+// A batch with fewer blocks is not worth a request of its own to the device: it waits for the one before.
+constexpr u64 second_from = 8;
 
 }  // namespace
 
@@ -25,7 +27,7 @@ Task<void> Log::run_writer() {
       co_await work_.wait();
       continue;
     }
-    if (in_flight_ > 0 && !((full() || hasty()) && in_flight_ < in_flight_max) && !latched_) {
+    if (!may_close()) {
       co_await work_.wait();
       continue;
     }
@@ -42,12 +44,21 @@ Task<void> Log::run_writer() {
       continue;
     }
     ++in_flight_;
+    blocks_in_flight_ += batch->data_blocks;
     Batch* const at = batch.get();
     closed_.push_back(std::move(batch));
     gate_.spawn(write_batch(at));
   }
   writer_done_ = true;
   completed_.notify_all();
+}
+
+/// A client answers a batch with its next requests bit by bit. Were the first of them alone under way, the others would wait for it, and
+/// the device would have little to do; so a second batch goes once it is as large as what is under way (and then they are of a size).
+bool Log::may_close() const {
+  if (in_flight_ == 0 || latched_) return true;
+  if (full() || hasty()) return in_flight_ < in_flight_max;
+  return in_flight_ == 1 && open_->data_blocks >= std::max(second_from, blocks_in_flight_);
 }
 
 void Log::encode_records(Batch& batch) {
@@ -199,6 +210,7 @@ Task<void> Log::write_batch(Batch* batch) {
     latch({Code::io, fmt::format("a write to the log failed: {}", status.error().message)});
   }
   batch->complete = true;
+  blocks_in_flight_ -= batch->data_blocks;
   --in_flight_;
   completed_.notify_all();
   work_.notify_all();
