@@ -33,6 +33,7 @@ struct ReactorOptions {
   unsigned entries = 1024;                  // of the submission queue
   u64 poll_ns = 50 * microsecond_ns;
   u64 poll_max_ns = 200 * microsecond_ns;   // how far polling may grow while it pays
+  u64 poll_reads_ns = 600 * microsecond_ns; // and with many reads under way, which a device may end all at once
 };
 
 class Reactor final : public Runtime {
@@ -177,6 +178,7 @@ class Reactor final : public Runtime {
   void begin(Operation& operation);
   bool try_begin(Operation& operation);
   void submit_prompt();
+  u64 poll_max_ns() const;
   void unpark();
   void submit();
   bool reap();
@@ -190,7 +192,7 @@ class Reactor final : public Runtime {
   void deliver(Message* newest, Message* oldest);
   void turn(bool& worked);
   void sleep_in_kernel();
-  void adapt(u64 waited_ns);
+  void adapt(u64 waited_ns, u64 most_ns);
 
   ReactorOptions options_;
   io_uring ring_{};
@@ -208,6 +210,7 @@ class Reactor final : public Runtime {
   bool found_ = false;
   std::deque<Operation*> parked_;
   unsigned prompt_ = 0;  // requests that wait for a few more
+  unsigned reads_under_way_ = 0;
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
   u64 sequence_ = 0;
   u64 turn_ns_ = 0;
