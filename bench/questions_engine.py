@@ -92,8 +92,8 @@ def after_snap(bench):
         with Engine(bench, f"{size * 5}M", bench.peers.path("engine.pool") if device == "disk" else None) as engine:
             engine.fill(size=f"{size}M", times=2)
             for writes, where in AFTER_SNAP:
-                # Enough passes to measure: some ten thousand writes, or a single pass where that is more.
-                wanted = 8000 if bench.quick else 40_000
+                # Enough passes to measure: so many writes, or a single pass where that is more.
+                wanted = 8000 if bench.quick else 200_000
                 words = {"leaf_writes": writes, "spread": int("thinly" in where), "passes": max(1, wanted // (writes * leaves))}
                 ran = rounds(bench.rounds, {
                     "steady": lambda words=words: engine.tell("touch", snapshot=0, **words),
@@ -110,7 +110,7 @@ def history(bench):
     """The quick form keeps only a few snapshots, for a few seconds; the full one as many as it has time and disk for."""
     ms, keep = (3500, 2) if bench.quick else (30_000, 20)
     volumes = 10
-    with Engine(bench, "6G" if bench.quick else "24G", bench.peers.path("engine.pool")) as engine:
+    with Engine(bench, "6G" if bench.quick else "32G", bench.peers.path("engine.pool")) as engine:
         for number in range(volumes):
             engine.fill(name=f"history{number}", size="32M" if bench.quick else "64M")
         engine.grow()

@@ -15,13 +15,24 @@ def _cell(results):
     return median(column(results, "iops")) if results else ""
 
 
-def _ask(bench, runs, count):
-    """A table cell may fail alone."""
-    try:
-        return rounds(count, runs)
-    except Failed as error:
-        print(f"  left out: {error}")
-        return {name: [] for name in runs}
+def _ask(runs, count):
+    """Of a server that fails the cell stays empty; the others do not suffer for it."""
+    failed = set()
+
+    def careful(name, run):
+        def once():
+            if name in failed:
+                return None
+            try:
+                return run()
+            except Failed as error:
+                print(f"  left out: {error}")
+                failed.add(name)
+                return None
+        return once
+
+    ran = rounds(count, {name: careful(name, run) for name, run in runs.items()})
+    return {name: [] if name in failed else results for name, results in ran.items()}
 
 
 def _by_server(bench, servers, title, columns, count):
@@ -38,7 +49,7 @@ def _by_server(bench, servers, title, columns, count):
             print(f"  left out: {error}")
     lines = {name: [name] for name in ready}
     for arguments in columns.values():
-        ran = _ask(bench, {name: lambda name=name, arguments=arguments: bench.load.lean(name, *arguments) for name in ready}, count)
+        ran = _ask({name: lambda name=name, arguments=arguments: bench.load.lean(name, *arguments) for name in ready}, count)
         for name in ready:
             lines[name].append(_cell(ran[name]))
     bench.tables[title] = (["requests/s, lean client"] + list(columns), list(lines.values()))
