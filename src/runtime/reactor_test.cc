@@ -255,6 +255,49 @@ Task<int> wait_for_flush(Reactor& reactor) {
 
 TEST_F(ReactorTest, AFlushCompletesThoughItDoesNotPollMeanwhile) { EXPECT_EQ(run(wait_for_flush), 0); }
 
+class ReadingTest : public ReactorTest {
+ protected:
+  ReadingTest() : ReactorTest({.poll_ns = 100 * microsecond_ns, .poll_max_ns = 100 * microsecond_ns, .poll_reads_ns = 5 * second_ns}) {}
+  /// So many reads at a time, all of which end together after some milliseconds: how often it slept in the second half of the rounds.
+  u64 sleeps_with(size_t reads) {
+    Pair pair;
+    std::thread device([&] {
+      const std::vector<char> bytes(reads);
+      for (int round = 0; round < 2 * rounds; ++round) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+        EXPECT_EQ(write(pair.fds[1], bytes.data(), reads), static_cast<ssize_t>(reads));
+      }
+    });
+    const u64 slept = call_blocking(*reactor, [&] { return read_in_rounds(*reactor, pair.fds[0], reads); });
+    device.join();
+    return slept;
+  }
+  static constexpr int rounds = 20;
+
+ private:
+  static Task<void> read_one(Reactor& reactor, int fd) {
+    char byte = 0;
+    const iovec into{&byte, 1};
+    const int got = co_await reactor.readv(fd, {&into, 1}, 0);
+    EXPECT_EQ(got, 1);
+  }
+  static Task<u64> read_in_rounds(Reactor& reactor, int fd, size_t reads) {
+    u64 before = 0;
+    for (int round = 0; round < 2 * rounds; ++round) {
+      if (round == rounds) before = reactor.sleeps();
+      Gate gate(reactor);
+      for (size_t i = 0; i < reads; ++i) gate.spawn(read_one(reactor, fd));
+      co_await gate.close();
+    }
+    co_return reactor.sleeps() - before;
+  }
+};
+
+TEST_F(ReadingTest, ItLooksForLongerWhereManyReadsAreUnderWay) {
+  EXPECT_LT(sleeps_with(8), 5u);
+  EXPECT_GT(sleeps_with(7), 10u);
+}
+
 TEST(ReactorBetweenTwo, CallsGoToTheOtherReactorAndComeBack) {
   auto home = std::move(Reactor::create({})).value();
   auto other = std::move(Reactor::create({})).value();
