@@ -20,6 +20,18 @@ MemoryDevice::~MemoryDevice() {
   }
 }
 
+/// Copies into memory that no cache holds. Its lines are asked for all at once: left to the stores, which get there one by one, a block
+/// of a log takes half as long again.
+void copy_in(std::byte* to, const std::byte* from, u64 length) {
+  constexpr u64 line = 64;
+  for (u64 at = 0; at < length;) {
+    const u64 size = std::min(length - at, block_size);
+    for (u64 ahead = 0; ahead < size; ahead += line) __builtin_prefetch(to + at + ahead, 1);
+    std::memcpy(to + at, from + at, size);
+    at += size;
+  }
+}
+
 std::atomic<std::byte*>* MemoryDevice::place(u64 index) const {
   Row* const row = rows_[index / row_chunks].load(std::memory_order_acquire);
   return row != nullptr ? &(*row)[index % row_chunks] : nullptr;
@@ -84,7 +96,7 @@ Task<Status> MemoryDevice::write(u64 offset, std::span<const iovec> from) {
     for (u64 left = vector.iov_len; left > 0;) {
       const u64 within = offset % chunk_bytes;
       const u64 size = std::min(left, chunk_bytes - within);
-      std::memcpy(chunk(offset / chunk_bytes) + within, bytes, size);
+      copy_in(chunk(offset / chunk_bytes) + within, bytes, size);
       bytes += size;
       offset += size;
       left -= size;
