@@ -42,8 +42,9 @@ class Measure {
     return *nth / 1e3;
   }
   std::string json() {
-    return fmt::format(R"("iops": {:.1f}, "count": {}, "seconds": {:.4f}, "p50_us": {:.2f}, "p99_us": {:.2f}, "p999_us": {:.2f})",
-                       per_second(), count(), seconds(), at(0.5), at(0.99), at(0.999));
+    return fmt::format(
+        R"("iops": {:.1f}, "count": {}, "seconds": {:.4f}, "p50_us": {:.2f}, "p99_us": {:.2f}, "p999_us": {:.2f}, "max_us": {:.2f})",
+        per_second(), count(), seconds(), at(0.5), at(0.99), at(0.999), at(1));
   }
 
  private:

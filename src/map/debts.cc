@@ -12,6 +12,8 @@ namespace {
 // A debt whose page cannot be read: so often, with rests of 10, 40, 160 and 640 ms, before no seal waits for it any more.
 constexpr u32 tries_max = 5;
 constexpr u64 first_rest_ns = 10 * millisecond_ns;
+constexpr u64 reads_at_once = 64;
+constexpr u64 reads_a_turn = 16;  // a page takes some microseconds, and a device in memory lets nobody wait
 
 }  // namespace
 
@@ -103,35 +105,57 @@ void Maps::settle(Page& page, const Pending& pending) {
 
 // --- read before a seal ---------------------------------------------------------------------------------------------
 
-Task<void> Maps::settle_debts() {
-  while (!pending_.empty()) {
-    const u64 now = pool_.runtime().now_ns();
-    std::vector<PageRef> pages;
-    u64 next_ns = ~u64{0};
-    for (const auto& [name, pending] : pending_) {
-      if (planted(Plant::debt_kept) && pending.blind.empty()) continue;
-      if (pending.due_ns > now && !hurry_) {
-        next_ns = std::min(next_ns, pending.due_ns);
-        continue;
-      }
-      pages.push_back(pending.page);
-      if (pages.size() == 64) break;
-    }
-    if (pages.empty()) {
-      if (next_ns == ~u64{0}) break;
-      co_await pool_.runtime().sleep(next_ns - now);
+/// Of pages with debts, some that nobody reads and that are due; `next_ns`: when else the next one will be.
+std::vector<PageRef> Maps::next_to_settle(u64 now_ns, u64& next_ns) {
+  std::vector<PageRef> pages;
+  const u64 count = std::min(reads_a_turn, reads_at_once - settling_);
+  for (auto at = pending_.begin(); at != pending_.end() && pages.size() < count; ++at) {
+    Pending& pending = at->second;
+    if (pending.reading || (planted(Plant::debt_kept) && pending.blind.empty())) continue;
+    if (pending.due_ns > now_ns && !hurry_) {
+      next_ns = std::min(next_ns, pending.due_ns);
       continue;
     }
-    Gate gate(pool_.runtime());
-    for (const PageRef& page : pages) gate.spawn(settle_one(page));
-    co_await gate.close();
+    pending.reading = true;
+    pages.push_back(pending.page);
   }
+  return pages;
+}
+
+Task<void> Maps::settle_debts(u64 left) {
+  const auto is_enough = [&] {
+    const auto failed = [](const auto& item) { return item.second.tries > 0; };
+    return pending_.size() <= left && std::none_of(pending_.begin(), pending_.end(), failed);
+  };
+  Gate gate(pool_.runtime());
+  while (!is_enough()) {
+    const u64 now = pool_.runtime().now_ns();
+    u64 next_ns = ~u64{0};
+    const std::vector<PageRef> pages = next_to_settle(now, next_ns);
+    for (const PageRef& page : pages) gate.spawn(settle_one(page));
+    if (settling_ >= reads_at_once || (pages.empty() && settling_ > 0)) {
+      co_await settle_.wait();
+    } else if (!pages.empty()) {
+      co_await pool_.runtime().yield();  // requests go first
+    } else if (next_ns != ~u64{0}) {
+      co_await pool_.runtime().sleep(next_ns - now);
+    } else {
+      break;
+    }
+  }
+  co_await gate.close();
 }
 
 Task<void> Maps::settle_one(PageRef page) {
+  ++settling_;
   const Status status = co_await load(page);
+  --settling_;
+  ++settled_;
+  settle_.notify_all();
+  pool_.checkpoint_came_further();
   const auto at = pending_.find(page.name.raw);
   if (at == pending_.end()) co_return;
+  at->second.reading = false;
   if (status) {
     // It may have come in before the debt was made known, and not through a load just now.
     if (Page* resident_page = cache_.find(page)) on_loaded(*resident_page);

@@ -9,7 +9,8 @@ namespace brindle {
 Maps::Maps(Pool& pool, u64 cache_bytes, u32 reads_before_merge)
     : pool_(pool),
       cache_(pool, cache_bytes, [this](Page& page) { on_loaded(page); }),
-      reads_before_merge_(reads_before_merge) {}
+      reads_before_merge_(reads_before_merge),
+      settle_(pool.runtime()) {}
 
 Maps::~Maps() = default;
 

@@ -77,8 +77,9 @@ class Maps {
   /// One small step of deletion or of a branch point's rescan. False: there is nothing to do.
   Task<bool> reclaim_step();
   bool reclaiming() const { return !work_.empty(); }
-  /// Ends with all debts settled or stalled. A read that fails is tried again first, for less than a second.
-  Task<void> settle_debts();
+  /// Ends with all debts settled or stalled, but for those of up to `left` pages of which none failed to be read. A read that fails is tried
+  /// again first, for less than a second.
+  Task<void> settle_debts(u64 left = 0);
   bool has_debts() const { return !pending_.empty(); }
   /// What waits for a device that does not read: debts, and deletions.
   bool stalled() const { return !stalled_debts_.empty() || !stalled_roots_.empty(); }
@@ -101,6 +102,7 @@ class Maps {
   /// All buckets are loaded: tie the tree together.
   Status loaded();
   u64 dirty_bytes() const { return dirty_bytes_ + sealed_bytes_; }
+  CheckpointWork work() const { return {dirty_bytes(), sealed_bytes_, settled_, pending_.size()}; }
   bool dirty() const {
     const auto any = [](const auto& pages) { return !pages.empty(); };
     return std::any_of(dirty_.begin(), dirty_.end(), any) || !dirty_roots_.empty() || !dirty_gone_.empty() ||
@@ -137,6 +139,7 @@ class Maps {
     bool let_go = false;      // nobody holds the page any more: its place is freed when this is settled
     u32 tries = 0;            // that the device failed
     u64 due_ns = 0;           // of the next one
+    bool reading = false;     // somebody settles it
   };
   struct SealedBucket {
     u64 key;
@@ -184,6 +187,7 @@ class Maps {
   void on_loaded(Page& page);
   void settle(Page& page, const Pending& pending);
   Task<void> settle_one(PageRef page);
+  std::vector<PageRef> next_to_settle(u64 now_ns, u64& next_ns);
   void give_up(Pending pending, bool may_pass);
   // reclaim.cc
   Missing hold(const Link& link, Held& held);
@@ -208,6 +212,9 @@ class Maps {
   u64 sealed_bytes_ = 0;
   std::unordered_map<u64, Pending> pending_;  // by the name of the page that is not in memory
   std::unordered_map<u64, Pending> stalled_debts_;  // no seal waits for these any more
+  u64 settling_ = 0;  // so many pages are being read for it
+  u64 settled_ = 0;   // so many were, since the start
+  Signal settle_;     // one more was
   std::vector<RootId> stalled_roots_;               // a page that the reclaimer needs could not be read
   bool hurry_ = false;
   u64 lost_blocks_ = 0;

@@ -74,7 +74,10 @@ Task<Status> Maps::write_pages(PageSink& to) {
   u64 count = 0;
   for (std::vector<PagePtr>& pages : sealed_) {
     for (PagePtr& page : pages) {
-      if (++count % pages_a_turn == 0) co_await pool_.runtime().yield();  // requests go first
+      if (++count % pages_a_turn == 0) {
+        pool_.checkpoint_came_further();
+        co_await pool_.runtime().yield();  // requests go first
+      }
       if (page->state == PageState::dropped) {
         page = PagePtr();
         continue;

@@ -25,15 +25,19 @@ constexpr u64 changes_kept_max = 64;
 Task<Status> Pool::checkpoint() {
   if (options_.read_only || latched_) co_return Error{Code::read_only, "the pool is read-only"};
   co_await checkpointing_.acquire();
+  pace_.begun(client_.work());
   co_await client_.before_seal();
   auto number = co_await log_->seal();
   Status status;
   if (number) {
+    pace_.sealed(client_.work());
     status = co_await write_checkpoint(*number, log_->sealed_at());
   } else {
     status = number.error();
   }
+  pace_.ended();
   checkpointing_.release();
+  memory_.notify_all();
   filler_.notify_all();
   room_maker_.notify_all();  // there may be something to be won now
   co_return status;
@@ -46,6 +50,8 @@ Task<Status> Pool::write_checkpoint(u64 number, LogPosition log_from) {
   if (planted(Plant::holes_unsettled)) co_await compact();
   Pages pages(*this);
   Status status = co_await client_.write_pages(pages);
+  pace_.written();
+  memory_.notify_all();
   if (status) status = co_await write_tables(number);
   if (status && !planted(Plant::checkpoint_first)) status = co_await flusher_.flush();
   if (status) {

@@ -308,6 +308,7 @@ Task<Status> Pool::begin_epoch(ReplayEnd end) {
   gate_.spawn(run_upkeep());
   gate_.spawn(run_filler());
   gate_.spawn(run_room_maker());
+  gate_.spawn(run_checkpointer());
   co_return Status{};
 }
 
@@ -319,6 +320,7 @@ Task<Status> Pool::close() {
   upkeep_.notify_all();
   filler_.notify_all();
   room_maker_.notify_all();
+  checkpointer_.notify_all();
   if (log_) co_await log_->close();
   co_await gate_.close();
   if (!latched_ && status && log_->replay_bytes() == 0) {

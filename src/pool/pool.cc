@@ -29,6 +29,7 @@ Pool::Pool(Runtime& runtime, Device& device, PoolClient& client, PoolOptions opt
       flusher_(runtime, device),
       client_(client),
       options_(options),
+      pace_(options.dirty_memory_max),
       space_(chunk_size_min),
       holes_(space_),
       checkpointing_(runtime),
@@ -38,6 +39,8 @@ Pool::Pool(Runtime& runtime, Device& device, PoolClient& client, PoolOptions opt
       upkeep_(runtime),
       filler_(runtime),
       room_maker_(runtime),
+      checkpointer_(runtime),
+      memory_(runtime),
       gate_(runtime) {}
 
 Pool::~Pool() = default;
@@ -49,6 +52,8 @@ void Pool::latch(const Error& why) {
   upkeep_.notify_all();
   filler_.notify_all();
   room_maker_.notify_all();
+  checkpointer_.notify_all();
+  memory_.notify_all();
 }
 
 // --- requests -------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@
 #include "pool/chunk_writer.h"
 #include "pool/holes.h"
 #include "pool/log.h"
+#include "pool/pace.h"
 #include "pool/stale_buckets.h"
 
 namespace brindle {
@@ -67,6 +68,7 @@ class PoolClient {
   virtual Task<void> apply(AppliedBatch& batch) = 0;
   /// What the dirty pages take in memory; on disk they will take no more.
   virtual u64 dirty_bytes() const = 0;
+  virtual CheckpointWork work() const = 0;
   /// Does anything wait to be written by a checkpoint?
   virtual bool dirty() const = 0;
   /// Space is wanted: waits until some deletion or debt has given a little back. What waits for a device that did not read is tried
@@ -141,6 +143,8 @@ class Pool {
 
   /// Writes a checkpoint of all that is applied.
   Task<Status> checkpoint();
+  /// It came further: who waits for memory looks again.
+  void checkpoint_came_further() { memory_.notify_all(); }
   /// Tries to get empty chunks: a checkpoint, then compaction; and waits for those who look at what is to be given again. False:
   /// nothing was won.
   Task<bool> make_room();
@@ -241,6 +245,7 @@ class Pool {
   Task<void> run_upkeep();
   Task<void> run_filler();
   Task<void> run_room_maker();
+  Task<void> run_checkpointer();
   Task<bool> make_room_alone(u64 chunks_before);
   Task<void> let_readers_end(u64 chunks_before);
   bool wants_checkpoint();
@@ -259,6 +264,7 @@ class Pool {
   Flusher flusher_;
   PoolClient& client_;
   PoolOptions options_;
+  Pace pace_;
   Space space_;
   std::unique_ptr<Sink> sink_;
   std::unique_ptr<Log> log_;
@@ -299,6 +305,8 @@ class Pool {
   Signal upkeep_;
   Signal filler_;
   Signal room_maker_;
+  Signal checkpointer_;
+  Signal memory_;  // for changed pages: there may be some again
   Gate gate_;
 };
 

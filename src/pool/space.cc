@@ -201,9 +201,7 @@ std::optional<u64> Space::locate(SlotName name, u64* run) const {
   if (slot < first) return std::nullopt;
   if (run != nullptr) {
     const u64 end = piece_end(record.pieces, piece, slots);
-    u64 next = slot + 1;
-    while (next < end && bit_at(record.present, next)) ++next;
-    *run = next - slot;
+    *run = next_bit(record.present, false, slot, end) - slot;
   }
   return record.pieces[piece].offset + (rank_of(*segment, slot) - rank_of(*segment, first)) * slot_size(record.kind);
 }

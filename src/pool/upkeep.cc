@@ -40,8 +40,8 @@ void Pool::touch() {
 bool Pool::wants_checkpoint() {
   const u64 log_limit = std::min(log_bytes_max, size() / 8);
   const bool idle = runtime_.now_ns() - touched_ns_ >= idle_ns;
-  return log_->bytes_since_seal() >= log_limit || client_.dirty_bytes() >= options_.dirty_memory_max / 2 ||
-         space_.names_freed() >= names_freed_max || space_.segment_numbers_given() + 256 >= superblock_.segment_limit ||
+  return log_->bytes_since_seal() >= log_limit || space_.names_freed() >= names_freed_max ||
+         space_.segment_numbers_given() + 256 >= superblock_.segment_limit ||
          (idle && (client_.dirty() || space_.pending_bytes() > 0 || log_->replay_bytes() > 0));
 }
 
@@ -53,6 +53,7 @@ Task<void> Pool::run_upkeep() {
       co_await upkeep_.wait();
       continue;
     }
+    if (client_.dirty_bytes() >= pace_.begin_bytes()) checkpointer_.notify_all();
     if (wants_checkpoint()) {
       flushed_bytes = 0;
       const Status status = co_await checkpoint();
@@ -106,6 +107,18 @@ Task<void> Pool::run_room_maker() {
       making_room_.release();
     }
     if (!goes_on && !stopping_ && !latched_) co_await room_maker_.wait();  // who stops or latches wakes it only once
+  }
+}
+
+/// Changed pages must not wait for a tick: in one they may use up all of their memory.
+Task<void> Pool::run_checkpointer() {
+  while (!stopping_ && !latched_) {
+    if (client_.dirty_bytes() < pace_.begin_bytes()) {
+      co_await checkpointer_.wait();
+      continue;
+    }
+    const Status status = co_await checkpoint();
+    if (!status && !stopping_ && !latched_) co_await checkpointer_.wait();
   }
 }
 
@@ -229,15 +242,18 @@ Task<void> Pool::let_readers_end(u64 chunks_before) {
 }
 
 bool Pool::admitted(u64 blocks) const {
-  return !latched_ && client_.dirty_bytes() < options_.dirty_memory_max && free() >= (blocks + 1) * block_size;
+  return !latched_ && client_.dirty_bytes() < pace_.begin_bytes() && !memory_.has_waiters() && free() >= (blocks + 1) * block_size;
 }
 
 /// Waits until there is room for a write of so many blocks. What deletions and debts give back is waited for, and what others only
 /// might still take: writes under way, and pages as large as they are in memory. Only then is the pool full.
 Task<Status> Pool::admit(u64 blocks) {
   if (latched_) co_return Error{Code::read_only, latched_->message};
-  // Maps that outgrow their memory wait for the checkpoint that writes them out.
-  while (client_.dirty_bytes() >= options_.dirty_memory_max && !latched_) co_await checkpoint_once();
+  // Maps that outgrow their memory go on as fast as a checkpoint writes them out.
+  if (client_.dirty_bytes() >= pace_.begin_bytes()) checkpointer_.notify_all();
+  for (bool behind = memory_.has_waiters(); (behind || !pace_.admits(client_.work())) && !latched_; behind = false) {
+    co_await memory_.wait();
+  }
   const u64 wanted = (blocks + 1) * block_size;
   bool checkpointed = false;
   bool retried = false;

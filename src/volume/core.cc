@@ -18,6 +18,8 @@ constexpr u64 dirty_part_of_8 = 2;
 constexpr u64 cache_min = 4 * MiB;
 // What a catalog entry, its root and its share of the segment table take, as measured with 100,000 snapshots.
 constexpr u64 entry_bytes = 700;
+// Pages with debts that a seal may find: while writes go on there are always some, and it settles them while the log waits.
+constexpr u64 debts_at_seal = 32;
 // Steps of the reclaimer between two looks at who else wants to run.
 constexpr int steps_a_turn = 8;
 // Rounds of `sync`: one frees what the last one let go; readers may hold some of it longer.
@@ -89,7 +91,7 @@ Task<Status> EngineCore::close() {
 // --- what the pool asks of its client -------------------------------------------------------------------------------
 
 Task<void> EngineCore::before_seal() {
-  co_await maps_.settle_debts();
+  co_await maps_.settle_debts(debts_at_seal);
   if (maps_.stalled()) retry_.notify_all();
 }
 

@@ -79,6 +79,7 @@ class EngineCore final : public Engine, public PoolClient {
   Status tables_loaded() override;
   Task<void> apply(AppliedBatch& batch) override;
   u64 dirty_bytes() const override { return maps_.dirty_bytes(); }
+  CheckpointWork work() const override { return maps_.work(); }
   bool dirty() const override { return maps_.dirty() || catalog_.dirty(); }
   Task<bool> reclaim_some(bool retry) override;
 
