@@ -19,6 +19,9 @@ namespace {
 constexpr size_t directory_piece_size = 32 * KiB;
 // The changes of so many checkpoints at most are kept: each is an entry of the directory, and is read at the start.
 constexpr u64 changes_kept_max = 64;
+// What is told of segments, and put into tables, before requests go on: some 100 us each. A segment takes as long as so many names.
+constexpr u64 names_a_segment = 16;
+constexpr u64 table_bytes_a_turn = 128 * KiB;
 
 }  // namespace
 
@@ -94,7 +97,8 @@ void Pool::drop_table(const Place& place) {
 Task<Status> Pool::write_tables(u64 number) {
   if (auto status = co_await clean_table_chunks(); !status) co_return status;
   std::vector<Bucket> buckets = client_.sealed_buckets();
-  add_segments(buckets);
+  co_await add_segments(buckets);
+  u64 put_bytes = 0;
   for (const Bucket& bucket : buckets) {
     const auto key = std::pair(bucket.table, bucket.key);
     if (const auto old = directory_.find(key); old != directory_.end()) {
@@ -105,6 +109,11 @@ Task<Status> Pool::write_tables(u64 number) {
     auto place = co_await put_table(bucket.bytes);
     if (!place) co_return place.error();
     directory_[key] = *place;
+    put_bytes += place->length;
+    if (put_bytes >= table_bytes_a_turn) {
+      put_bytes = 0;
+      co_await runtime_.yield();
+    }
     if (bucket.table == TableId::changes) changes_bytes_ += place->length;
   }
 
@@ -139,10 +148,11 @@ Task<Status> Pool::write_tables(u64 number) {
 
 /// What changed of the segment table, and as much of it as a whole as keeps the changes few: no more bytes than the table has, and no
 /// more than so many checkpoints. Where the changes are no less than the buckets that they are in, those are written instead.
-void Pool::add_segments(std::vector<Bucket>& buckets) {
+Task<void> Pool::add_segments(std::vector<Bucket>& buckets) {
   // Of two checkpoints the second may have the number of the first: nothing but compaction came between.
   const u64 generation = superblock_.generation + 1;
-  Space::Changes changes = space_.take_changes();
+  Space::Changes changes;
+  while (space_.tell_changes(changes, div_up(options_.names_at_once, names_a_segment))) co_await runtime_.yield();
   for (u64 key : changes.buckets) stale_buckets_.add(key, generation);
   u64 table_bytes = 0;
   u64 stale_bytes = 0;
@@ -155,18 +165,24 @@ void Pool::add_segments(std::vector<Bucket>& buckets) {
   // What is due is forgotten when the pool is closed: often enough that it would never be done, and changes would pile up.
   bool overdue = std::distance(told, directory_.end()) >= static_cast<std::ptrdiff_t>(changes_kept_max);
   whole_due_ += std::max(changes.bytes.size(), div_up(table_bytes, changes_kept_max));
+  u64 encoded_bytes = 0;
   while (!stale_buckets_.empty()) {
     const u64 key = stale_buckets_.front();
     std::vector<std::byte> bytes = space_.encode_bucket(key);
     if (!all && bytes.size() > whole_due_ && !std::exchange(overdue, false)) break;
+    encoded_bytes += bytes.size();
     whole_due_ -= std::min(bytes.size(), whole_due_);
     buckets.push_back({TableId::segments, key, std::move(bytes)});
     stale_buckets_.pop_front();
+    if (encoded_bytes >= table_bytes_a_turn) {
+      encoded_bytes = 0;
+      co_await runtime_.yield();
+    }
   }
   if (stale_buckets_.empty()) whole_due_ = 0;
   const u64 since = stale_buckets_.since().value_or(generation + 1);
-  if (since <= generation && !changes.bytes.empty()) {
-    buckets.push_back({TableId::changes, generation, std::move(changes.bytes)});
+  if (since <= generation && changes.bytes.size() > 0) {
+    buckets.push_back({TableId::changes, generation, changes.bytes.take()});
   }
   const auto needed =
       directory_.lower_bound({TableId::changes, since + (planted(Plant::changes_dropped_early) ? 1 : 0)});

@@ -315,13 +315,14 @@ void Space::seal(u64 number) {
   pending_bytes_ = 0;
 }
 
-/// Applies up to `left` of the names, and counts them off; the list is gone once all are.
-template <class List, class Apply>
-void Space::apply_some(List& names, u64& left, Apply apply) {
-  if (left == 0 || names.empty()) return;
-  const size_t end = std::min<size_t>(names.size(), applied_ + left);
-  left -= end - applied_;
-  for (; applied_ < end; ++applied_) apply(names[applied_]);
+/// Applies about `left` of the names, of which each item is so many, and counts them off; the list is gone once all are.
+template <class List, class Count, class Apply>
+void Space::apply_some(List& names, u64& left, Count count, Apply apply) {
+  if (left == 0 || names.empty()) return;  // a list before this one is not done, or this one is
+  for (; left > 0 && applied_ < names.size(); ++applied_) {
+    left -= std::min<u64>(left, count(names[applied_]));
+    apply(names[applied_]);
+  }
   if (applied_ < names.size()) return;
   names = List();
   applied_ = 0;
@@ -332,17 +333,19 @@ bool Space::apply_sealed(u64 names) {
   // What compaction has emptied since the seal is not for this checkpoint to let go of.
   const std::vector<u64> emptied = std::exchange(emptied_, {});
   u64 left = names;
-  apply_some(sealed_names_.allocated, left, [this](const Range& range) {
+  const auto blocks = [](const Range& range) { return range.count; };
+  const auto one = [](const auto&) { return u64{1}; };
+  apply_some(sealed_names_.allocated, left, blocks, [this](const Range& range) {
     Segment* segment = find(range.first.segment());
     CHECK(segment != nullptr);
     set_live(*segment, range.first.slot(), range.count, true);
   });
-  apply_some(sealed_names_.freed_blocks, left, [this](SlotName name) {
+  apply_some(sealed_names_.freed_blocks, left, one, [this](SlotName name) {
     Segment* segment = find(name.segment());
     CHECK_NOTE(segment != nullptr, "a block freed in no segment");
     set_live(*segment, name.slot(), 1, false);
   });
-  apply_some(sealed_names_.freed_pages, left, [this](const PageRef& page) {
+  apply_some(sealed_names_.freed_pages, left, one, [this](const PageRef& page) {
     Segment* segment = find(page.name.segment());
     CHECK_NOTE(segment != nullptr, "a page freed in no segment");
     set_live(*segment, page.name.slot(), page.slots(), false);

@@ -178,19 +178,23 @@ class Space {
   /// Of all segments: what the table is long by, beside a bit or two for each block.
   u64 pieces() const { return pieces_; }
   struct Changes {
-    std::vector<std::byte> bytes;  // as the table of changes has them
-    std::vector<u64> buckets;      // keys, rising
+    Writer bytes;              // as the table of changes has them
+    std::vector<u64> buckets;  // keys, rising
+    bool begun = false;
+    std::map<u64, std::vector<u64>> left;  // numbers of segments that are not told of yet, by bucket
+    u64 last = 0;                          // the number that was told of last
   };
-  /// All that changed since the last call. Nothing but the checkpoint that writes it may follow.
-  Changes take_changes();
+  /// Tells some more of what changed since the last time, of so many segments and the rest of a bucket. False: that was all. What moves
+  /// meanwhile is told of now or the next time: it can be had where it was until then.
+  bool tell_changes(Changes& changes, u64 segments);
   /// As it is now.
   std::vector<std::byte> encode_bucket(u64 key) const;
   /// Into an empty pool whose chunks are known. Fails: corrupt.
   Status load(SegmentTable& table);
 
  private:
-  template <class List, class Apply>
-  void apply_some(List& names, u64& left, Apply apply);
+  template <class List, class Count, class Apply>
+  void apply_some(List& names, u64& left, Count count, Apply apply);
   void retire_closed();
   void settle_in(Segment& segment);
   void leave_chunks(Segment& segment);
@@ -214,7 +218,7 @@ class Space {
   std::set<u64> free_punched_;
 
   boost::unordered_flat_map<u64, std::unique_ptr<Segment>> segments_;  // each block that is read looks into it
-  std::vector<u64> changed_;                    // numbers of the segments that did, in any order
+  std::map<u64, std::vector<u64>> changed_;     // numbers of the segments that did, by bucket, in any order there
   u64 pieces_ = 0;
 
   struct Range {

@@ -38,7 +38,7 @@ void sort_out(std::vector<SlotRun> touched, const std::vector<u64>& live, Segmen
 
 void Space::changed(Segment& segment) {
   if (std::exchange(segment.changed, true)) return;
-  changed_.push_back(segment.record.number);
+  changed_[segment.record.number / segments_a_bucket].push_back(segment.record.number);
 }
 
 void Space::touched(Segment& segment, SlotRun run) {
@@ -75,21 +75,22 @@ std::optional<SegmentChange> Space::take_change(Segment& segment) const {
   return change;
 }
 
-Space::Changes Space::take_changes() {
-  Changes changes;
-  std::sort(changed_.begin(), changed_.end());
-  Writer to;
-  u64 last = 0;
-  for (u64 number : std::exchange(changed_, {})) {
-    const auto change = take_change(*segments_.at(number));
-    if (!change) continue;
-    encode_change(to, *change, last);
-    last = number;
-    const u64 key = number / segments_a_bucket;
-    if (changes.buckets.empty() || changes.buckets.back() != key) changes.buckets.push_back(key);
+bool Space::tell_changes(Changes& changes, u64 segments) {
+  if (!std::exchange(changes.begun, true)) changes.left = std::exchange(changed_, {});
+  for (u64 told = 0; told < segments && !changes.left.empty();) {
+    const auto bucket = changes.left.begin();
+    std::sort(bucket->second.begin(), bucket->second.end());
+    for (u64 number : bucket->second) {
+      ++told;
+      const auto change = take_change(*segments_.at(number));
+      if (!change) continue;
+      encode_change(changes.bytes, *change, changes.last);
+      changes.last = number;
+      if (changes.buckets.empty() || changes.buckets.back() != bucket->first) changes.buckets.push_back(bucket->first);
+    }
+    changes.left.erase(bucket);
   }
-  changes.bytes = to.take();
-  return changes;
+  return !changes.left.empty();
 }
 
 std::vector<std::byte> Space::encode_bucket(u64 key) const {

@@ -50,6 +50,10 @@ class Reactor final : public Runtime {
   u64 turn_ns() override { return turn_ns_; }
   u64 wall_ns() override;
   void post(std::coroutine_handle<> handle) override { ready_.push_back(handle); }
+  void post_yielding(std::coroutine_handle<> handle) override {
+    ready_.push_back(handle);
+    yielded_ = true;
+  }
   void post_at(u64 at_ns, std::coroutine_handle<> handle) override { timers_.push({at_ns, sequence_++, handle}); }
   void post_remote(std::function<void()> work) override;
   void send(Message& message) override;
@@ -202,6 +206,7 @@ class Reactor final : public Runtime {
   u64 wake_value_ = 0;
   Operation wake_;
   std::deque<std::coroutine_handle<>> ready_;
+  bool yielded_ = false;  // somebody in this turn: there is long work
   std::vector<std::coroutine_handle<>> late_;
   std::vector<std::coroutine_handle<>> late_now_;
   static constexpr size_t looking_max = 4;  // each costs a system call a turn

@@ -152,6 +152,28 @@ Task<bool> end_of_turn(Reactor& reactor) {
 
 TEST_F(ReactorTest, TheEndOfATurnComesAfterEverythingThatIsReady) { EXPECT_TRUE(run(end_of_turn)); }
 
+/// Work of many steps, each a tenth of a millisecond.
+Task<void> work_long(Reactor& reactor, int& steps) {
+  for (; steps < 64; ++steps) {
+    const u64 end_ns = reactor.now_ns() + 100'000;
+    while (reactor.now_ns() < end_ns) {
+    }
+    co_await reactor.yield();
+  }
+}
+
+Task<int> steps_before_a_timer(Reactor& reactor) {
+  int steps = 0;
+  Gate gate(reactor);
+  gate.spawn(work_long(reactor, steps));
+  co_await reactor.sleep(1);
+  const int before = steps;
+  co_await gate.close();
+  co_return before;
+}
+
+TEST_F(ReactorTest, WhatComesWaitsForAFewStepsOfLongWorkOnly) { EXPECT_LE(run(steps_before_a_timer), 6); }
+
 class SmallRingTest : public ReactorTest {
  protected:
   SmallRingTest() : ReactorTest(ReactorOptions{.entries = 4}) {}
