@@ -51,6 +51,8 @@ void Space::load_chunks(u64 made, const std::vector<u64>& punched) {
   for (u64 chunk = uses_.size(); chunk < made; ++chunk) {
     uses_.push_back(ChunkUse::free);
     residents_.emplace_back();
+    open_in_.push_back(0);
+    last_batch_in_.push_back(0);
     segment_live_.push_back(0);
     table_live_.push_back(0);
     (bit_at(punched_, chunk) ? free_punched_ : free_written_).insert(chunk);
@@ -91,6 +93,7 @@ std::optional<u64> Space::take_chunk(SpaceLevel level, ChunkUse use) {
 
 void Space::give_back(u64 chunk) {
   uses_[chunk] = ChunkUse::free;
+  last_batch_in_[chunk] = 0;
   free_written_.insert(chunk);
 }
 
@@ -126,6 +129,8 @@ void Space::settle_chunk(u64 chunk) {
 void Space::settle_in(Segment& segment) {
   for (const auto& [chunk, live] : live_by_chunk(segment.record)) {
     residents_[chunk].push_back(&segment);
+    open_in_[chunk] += segment.open ? 1 : 0;
+    last_batch_in_[chunk] = std::max(last_batch_in_[chunk], segment.last_batch);
     segment_live_[chunk] += live;
   }
   pieces_ += segment.record.pieces.size();
@@ -136,6 +141,7 @@ void Space::settle_in(Segment& segment) {
 void Space::leave_chunks(Segment& segment) {
   for (const auto& [chunk, live] : live_by_chunk(segment.record)) {
     std::erase(residents_[chunk], &segment);
+    open_in_[chunk] -= segment.open ? 1 : 0;
     segment_live_[chunk] -= live;
   }
   pieces_ -= segment.record.pieces.size();
@@ -180,7 +186,9 @@ Segment* Space::find(u64 number) { return const_cast<Segment*>(std::as_const(*th
 void Space::close_segment(u64 number) {
   Segment* segment = find(number);
   CHECK(segment != nullptr);
-  segment->open = false;
+  if (std::exchange(segment->open, false)) {
+    for (const auto& [chunk, live] : live_by_chunk(segment->record)) --open_in_[chunk];
+  }
   closed_.insert(number);
 }
 
@@ -250,7 +258,13 @@ std::optional<std::vector<u64>> Space::blocks_lived_in(u64 chunk) const {
 // --- liveness -------------------------------------------------------------------------------------------------------
 
 void Space::placed(u64 number, u64 batch) {
-  if (Segment* segment = find(number)) segment->last_batch = std::max(segment->last_batch, batch);
+  Segment* const segment = find(number);
+  if (segment == nullptr) return;
+  segment->last_batch = std::max(segment->last_batch, batch);
+  for (const SegmentPiece& piece : segment->record.pieces) {
+    u64& last = last_batch_in_[piece.offset / chunk_size_];
+    last = std::max(last, batch);
+  }
 }
 
 void Space::allocated(SlotName first, u64 count, u64 batch) {

@@ -119,6 +119,10 @@ class Space {
   std::optional<u64> locate(SlotName name, u64* run = nullptr) const;
   /// Compaction moved what lives in a segment.
   void moved(Segment& segment, std::vector<SegmentPiece> pieces, std::vector<u64> present);
+  /// Does the log or a checkpoint still add to something in `chunk`?
+  bool is_open(u64 chunk) const { return open_in_[chunk] > 0; }
+  /// Of what was ever placed in `chunk` since it was taken: a replay from a checkpoint above this number needs nothing there.
+  u64 last_batch(u64 chunk) const { return last_batch_in_[chunk]; }
   /// Segments that have something in `chunk`.
   const std::vector<Segment*>& residents(u64 chunk) const { return residents_[chunk]; }
   /// The blocks of `chunk` in which something lives, by the last seal: a bit each. Nothing where a live slot has no place.
@@ -211,6 +215,8 @@ class Space {
   u64 capacity_ = 0;
   std::vector<ChunkUse> uses_;                  // by chunk; as long as the device
   std::vector<std::vector<Segment*>> residents_;  // each once, however many pieces it has there
+  std::vector<u32> open_in_;                      // how many of these are open, by chunk
+  std::vector<u64> last_batch_in_;                // of those that are or were there, by chunk
   std::vector<u64> segment_live_;                 // bytes that live in segments, by chunk
   std::vector<u64> table_live_;                 // bytes of live tables, by chunk
   std::vector<u64> punched_;

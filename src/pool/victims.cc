@@ -49,12 +49,10 @@ u64 Pool::low_water() const { return std::clamp(dead_chunks() / low_water_part, 
 
 /// Nothing in the chunk is open, or wanted by a replay.
 bool Pool::quiet(u64 chunk) const {
-  if (space_.use(chunk) != ChunkUse::segments || failing_.contains(chunk)) return false;
-  const auto& residents = space_.residents(chunk);
-  return !residents.empty() && std::all_of(residents.begin(), residents.end(), [&](const Segment* segment) {
-    const bool known = segment->last_batch < durable_number_ || planted(Plant::compact_young);
-    return !segment->open && !segment->retired && known;
-  });
+  // All chunks are asked this: in a large pool their segments are no longer looked at for it.
+  if (space_.use(chunk) != ChunkUse::segments || space_.is_open(chunk) || space_.residents(chunk).empty()) return false;
+  const bool known = space_.last_batch(chunk) < durable_number_ || planted(Plant::compact_young);
+  return known && !failing_.contains(chunk);
 }
 
 /// Blocks in the chunk that are not to be torn apart: those that live side by side with many others, since whoever wrote them together may
@@ -150,13 +148,17 @@ void Pool::find_holes(const std::vector<Victim>& chosen) {
   for (u64 chunk = 1; chunk < space_.chunks_made(); ++chunk) {
     if (!leaving.contains(chunk) && quiet(chunk)) candidates.emplace_back(space_.live_bytes(chunk), chunk);
   }
-  std::sort(candidates.begin(), candidates.end());
-  const std::pair<u64, u64> too_full(chunk_size - chunk_size / holes_part_min + 1, 0);
-  const auto enough = std::lower_bound(candidates.begin(), candidates.end(), too_full);
-  std::reverse(candidates.begin(), enough);
-  for (const auto& [live, chunk] : candidates) {
-    if (holes_.left() >= wanted) break;
-    holes_.add(chunk);
+  // A few of many are wanted: a heap, the next one on top.
+  const auto is_behind = [too_full = chunk_size - chunk_size / holes_part_min](const auto& a, const auto& b) {
+    const bool a_full = a.first > too_full;
+    const bool b_full = b.first > too_full;
+    return a_full != b_full ? a_full : a_full ? a > b : a < b;
+  };
+  std::make_heap(candidates.begin(), candidates.end(), is_behind);
+  while (holes_.left() < wanted && !candidates.empty()) {
+    holes_.add(candidates.front().second);
+    std::pop_heap(candidates.begin(), candidates.end(), is_behind);
+    candidates.pop_back();
   }
 }
 
