@@ -9,16 +9,7 @@
 
 namespace brindle {
 
-MemoryDevice::MemoryDevice(u64 size_max)
-    : size_max_(std::min(round_down(size_max, block_size), rows_max * row_chunks * chunk_bytes)) {}
-
-MemoryDevice::~MemoryDevice() {
-  for (auto& row : rows_) {
-    if (row == nullptr) continue;
-    for (auto& bytes : *row) std::free(bytes);
-    delete row;
-  }
-}
+namespace {
 
 /// Copies into memory that no cache holds. Its lines are asked for all at once: left to the stores, which get there one by one, a block
 /// of a log takes half as long again.
@@ -29,6 +20,19 @@ void copy_in(std::byte* to, const std::byte* from, u64 length) {
     for (u64 ahead = 0; ahead < size; ahead += line) __builtin_prefetch(to + at + ahead, 1);
     std::memcpy(to + at, from + at, size);
     at += size;
+  }
+}
+
+}  // namespace
+
+MemoryDevice::MemoryDevice(u64 size_max)
+    : size_max_(std::min(round_down(size_max, block_size), rows_max * row_chunks * chunk_bytes)) {}
+
+MemoryDevice::~MemoryDevice() {
+  for (auto& row : rows_) {
+    if (row == nullptr) continue;
+    for (auto& bytes : *row) std::free(bytes);
+    delete row;
   }
 }
 

@@ -68,6 +68,7 @@ class PoolClient {
   virtual Task<void> apply(AppliedBatch& batch) = 0;
   /// What the dirty pages take in memory; on disk they will take no more.
   virtual u64 dirty_bytes() const = 0;
+  /// What writes are paced by while a checkpoint is under way.
   virtual CheckpointWork work() const = 0;
   /// Does anything wait to be written by a checkpoint?
   virtual bool dirty() const = 0;
@@ -84,8 +85,8 @@ struct PoolOptions {
   bool read_only = false;
   std::optional<Uuid> uuid;  // of a new pool; of one that is there, what it must be
   u64 dirty_memory_max = 64 * MiB;
-  u64 names_at_once =
-      4096;  // that a checkpoint looks at before requests go on: some 200 us; fewer cost a tenth of all writes. Of segments fewer.
+  // That a checkpoint looks at before requests go on: some 200 us; fewer cost a tenth of all writes. A segment counts for sixteen.
+  u64 names_at_once = 4096;
 };
 
 struct PoolCounters {
