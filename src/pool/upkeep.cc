@@ -114,6 +114,7 @@ Task<void> Pool::run_room_maker() {
 Task<void> Pool::run_checkpointer() {
   while (!stopping_ && !latched_) {
     if (client_.dirty_bytes() < pace_.begin_bytes()) {
+      memory_.notify_all();  // what a deletion lets go of makes room too, without a checkpoint that would tell
       co_await checkpointer_.wait();
       continue;
     }
@@ -250,8 +251,9 @@ bool Pool::admitted(u64 blocks) const {
 Task<Status> Pool::admit(u64 blocks) {
   if (latched_) co_return Error{Code::read_only, latched_->message};
   // Maps that outgrow their memory go on as fast as a checkpoint writes them out.
-  if (client_.dirty_bytes() >= pace_.begin_bytes()) checkpointer_.notify_all();
-  for (bool behind = memory_.has_waiters(); (behind || !pace_.admits(client_.work())) && !latched_; behind = false) {
+  for (bool behind = memory_.has_waiters();; behind = false) {
+    if (client_.dirty_bytes() >= pace_.begin_bytes()) checkpointer_.notify_all();
+    if (latched_ || (!behind && pace_.admits(client_.work()))) break;
     co_await memory_.wait();
   }
   const u64 wanted = (blocks + 1) * block_size;
