@@ -122,6 +122,13 @@ Task<Status> Maps::load(PageRef page) {
   co_return Status{};
 }
 
+Task<Status> Maps::load(PageRef page, std::vector<PagePtr>& held) {
+  auto loaded = co_await cache_.load(page);
+  if (!loaded) co_return loaded.error();
+  held.push_back(std::move(*loaded));
+  co_return Status{};
+}
+
 size_t Maps::rank_of(const Page& page) {
   if (page.kind == PageKind::leaf) return 0;
   return page.kind == PageKind::patch ? 1 : 2 + size_t{static_cast<const Node&>(page).level};

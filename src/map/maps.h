@@ -72,6 +72,9 @@ class Maps {
   /// The first leaf at or after `leaf` that is not all hole; the root's `leaves()` when there is none.
   Missing next_leaf(const Root& root, u64 leaf, u64& out);
   Task<Status> load(PageRef page);
+  /// The same for one who needs several pages at once: where the cache is too small for everybody, others would push out the one while the
+  /// next is read, without end.
+  Task<Status> load(PageRef page, std::vector<PagePtr>& held);
 
   // --- the background
   /// One small step of deletion or of a branch point's rescan. False: there is nothing to do.

@@ -28,10 +28,11 @@ Task<void> EngineCore::apply_all_data(AppliedBatch& batch) {
     Root* const head = written_head(record);
     Status status;
     if (head == nullptr) status = Error{Code::not_found, "the volume was deleted or made smaller"};
+    std::vector<PagePtr> held;
     while (status) {
       const Missing missing = maps_.write_needs(*head, record.first_block, record.count);
       if (!missing) break;
-      status = co_await maps_.load(*missing);
+      status = co_await maps_.load(*missing, held);
     }
     if (status) {
       maps_.write(*head, batch.number, record.first_block, record.count, record.zero ? SlotName{} : next, record.zero ? nullptr : crcs);
@@ -198,6 +199,7 @@ Task<Status> EngineCore::apply_resize(const AppliedBatch& batch, ResizeVolume co
   const u64 first_leaf = div_up(blocks, leaf_blocks);
   const u64 cut_first = blocks;  // of the leaf that stays in part
   const u64 cut_count = std::min(first_leaf * leaf_blocks, old_blocks) - std::min(blocks, old_blocks);
+  std::vector<PagePtr> held;
   for (;;) {
     Missing missing;
     if (blocks >= old_blocks) {
@@ -207,7 +209,7 @@ Task<Status> EngineCore::apply_resize(const AppliedBatch& batch, ResizeVolume co
       if (!missing) missing = maps_.cut(command.hidden, batch.number, batch.position, *head, first_leaf, head->leaves());
     }
     if (!missing) break;
-    Status loaded = co_await maps_.load(*missing);
+    Status loaded = co_await maps_.load(*missing, held);
     if (!loaded) co_return loaded;
   }
   if (blocks < old_blocks) {
@@ -224,9 +226,10 @@ Task<Status> EngineCore::apply_discard(const AppliedBatch& batch, DiscardLeaves 
   seen(command.hidden);
   Root* const head = maps_.find(command.head);
   if (head == nullptr || head->kind != RootKind::head) co_return missing_entry;
+  std::vector<PagePtr> held;
   while (const Missing missing = maps_.cut(command.hidden, batch.number, batch.position, *head, command.first_leaf,
                                            command.first_leaf + command.count)) {
-    Status loaded = co_await maps_.load(*missing);
+    Status loaded = co_await maps_.load(*missing, held);
     if (!loaded) co_return loaded;
   }
   co_return Status{};
