@@ -20,8 +20,8 @@ namespace {
 // Rounds over what is ready within one turn: more than any request needs from its arrival to its first I/O, and few enough
 // that coroutines that wake each other without end cannot keep completions away.
 constexpr int rounds_a_turn = 16;
-// Long work goes on in each round. Requests that arrive meanwhile are to wait for a few of its steps and not for sixteen.
-constexpr u64 long_turn_ns = 200'000;
+// Long work goes on in each round, some 0.1 ms a step: what arrives meanwhile is to wait for one and not for sixteen.
+constexpr u64 long_turn_ns = 50'000;
 
 // Each submission wakes the device, which costs more than the request where the machine is a virtual one; but a device that waits for
 // many requests is a device that idles. With 32 random reads of 4 KiB under way the engine alone made 75,000 a second where each

@@ -14,7 +14,7 @@ namespace {
 
 // Of the memory that the engine may use: pages in memory unchanged, and pages that the next checkpoint writes.
 constexpr u64 cache_part_of_8 = 4;
-constexpr u64 dirty_part_of_8 = 2;
+constexpr u64 dirty_part_of_8 = 3;
 constexpr u64 cache_min = 4 * MiB;
 // What a catalog entry, its root and its share of the segment table take, as measured with 100,000 snapshots.
 constexpr u64 entry_bytes = 700;
