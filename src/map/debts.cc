@@ -67,7 +67,10 @@ void Maps::settle(Page& page, const Pending& pending) {
   for (const Debt& debt : pending.debts) {
     if (debt.entry == debt_of_base) {
       const Link& base = as_patch(page).base;
-      if (base && (!debt.has_parent || base.birth() >= debt.parent_number)) free_page(base.ref());
+      if (!base || (debt.has_parent && base.birth() < debt.parent_number)) continue;
+      // One that could not be read when this patch was made: it is a patch itself, over one more page.
+      if (base.kind() == PageKind::patch) pending_of(base.ref()).debts.push_back(debt);
+      free_page(base.ref());
       continue;
     }
     Page* at = nullptr;

@@ -194,6 +194,24 @@ TEST_F(DebtTest, APatchOverOneThatCannotBeReadKeepsWhatIsBelow) {
   expect_clean();
 }
 
+TEST_F(DebtTest, APatchOverAPatchOverALeafGoesWithBoth) {
+  EXPECT_TRUE(checkpoint());
+  world.close();
+  ASSERT_TRUE(world.open());
+  world.write("db", 1 * block_size, pattern(500, block_size));
+  fail_reads(true);
+  EXPECT_TRUE(checkpoint());  // the new patch keeps the one below, which could not be read
+  world.lose_power();
+  ASSERT_TRUE(world.open());
+  auto db = world.handle("db");
+  EXPECT_TRUE(world.run(db->zero(0, leaf_blocks * block_size, false)));  // hides all three, of which none has been read
+  EXPECT_TRUE(checkpoint());
+  EXPECT_EQ(world.engine().live_blocks(), live - leaf_blocks);
+  db.reset();
+  world.close();
+  expect_clean();
+}
+
 TEST_F(DebtTest, APoolThatClosesWaitsForNoDevice) {
   fail_reads(true);
   const u64 began_ns = world.runtime().now_ns();
