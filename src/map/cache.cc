@@ -55,12 +55,9 @@ void PageCache::remove(Page& page) {
 }
 
 void PageCache::merge(Patch& patch, Leaf& leaf) {
-  const u64 before = cost(patch);
-  const u64 freed = cost(leaf);
+  bytes_ -= cost(patch);
   patch.merge(leaf);
-  bytes_ = bytes_ - before + cost(patch);
-  // What it was counted with, though it is empty by now.
-  bytes_ -= freed - cost(leaf);
+  bytes_ += cost(patch);
   remove(leaf);
 }
 

@@ -40,13 +40,13 @@ Task<Result<LeafBlocks>> blocks_of(Maps& maps, Link link) {
     if ((*page)->kind == PageKind::leaf) {
       const Leaf& leaf = as_leaf(**page);
       for (u32 i = 0; i < leaf_blocks; ++i) {
-        if (!known[i]) blocks[i] = {leaf.name(i), leaf.crc(i)};
+        if (!known[i]) blocks[i] = leaf.at(i);
       }
     } else {
       const Patch& patch = as_patch(**page);
       for (u32 i = 0; i < leaf_blocks; ++i) {
         if (!patch.says(i)) continue;
-        if (!known[i]) blocks[i] = {patch.name(i), patch.crc(i)};
+        if (!known[i]) blocks[i] = patch.at(i);
         known[i] = true;
       }
       if (!patch.is_merged()) link = patch.base;

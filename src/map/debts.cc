@@ -93,7 +93,7 @@ void Maps::settle(Page& page, const Pending& pending) {
     for (u32 entry = 0; entry < leaf_blocks; ++entry) {
       if (!under.covers(entry)) continue;
       const bool wins = !patch.covers(entry) || planted(Plant::blind_merge);
-      if (wins) patch.set(entry, under.name(entry), under.crc(entry));
+      if (wins) patch.set(entry, under.at(entry).name, under.at(entry).crc);
     }
     patch.base = under.base;
     patch.blind = false;

@@ -203,11 +203,9 @@ Missing Maps::entry_of(Page& page, u32 entry, BlockAt& out, Page*& from) {
   if (from == nullptr) {
     out = {};
   } else if (from->kind == PageKind::patch) {
-    const Patch& patch = as_patch(*from);
-    out = {patch.name(entry), patch.crc(entry)};
+    out = as_patch(*from).at(entry);
   } else {
-    const Leaf& leaf = as_leaf(*from);
-    out = {leaf.name(entry), leaf.crc(entry)};
+    out = as_leaf(*from).at(entry);
   }
   return missing;
 }

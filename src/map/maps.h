@@ -26,12 +26,6 @@
 
 namespace brindle {
 
-/// What a lookup found for one block.
-struct BlockAt {
-  SlotName name;  // none: a hole
-  u32 crc = 0;
-};
-
 /// The page that must be in memory first; empty: nothing is missing.
 using Missing = std::optional<PageRef>;
 

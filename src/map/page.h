@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "base/check.h"
-#include "format/page.h"
+#include "map/entries.h"
 
 namespace brindle {
 
@@ -106,47 +106,28 @@ class Link {
   PageRef ref_;
 };
 
-/// What all 512 blocks of a piece of a volume are. A clean one whose names are a few runs is folded: a third of its size.
+/// What all 512 blocks of a piece of a volume are. A clean one is packed.
 class Leaf final : public Page {
  public:
-  Leaf() : Page(PageKind::leaf), data_(std::make_unique<LeafData>()) {}
-  /// Of a clean one, folded where it can be.
+  Leaf() : Page(PageKind::leaf), entries_(Entries::holes()) {}
+  /// Of a clean one.
   explicit Leaf(const LeafData& data);
   u32 count = 0;  // of blocks that it names
   // Who read it last: the patch over it, told by a part of its name; 0: somebody who has the leaf itself. And how often in a row.
   u32 reader = 0;
   u32 reads = 0;
 
-  SlotName name(u32 entry) const { return data_ ? data_->names[entry] : folded_name(entry); }
-  u32 crc(u32 entry) const { return data_ ? data_->crcs[entry] : folded_[entry]; }
-  /// To be changed or written; of one that was never folded.
-  LeafData& data() {
-    CHECK(data_ != nullptr);
-    return *data_;
-  }
-  void copy_to(LeafData& to) const;
+  BlockAt at(u32 entry) const { return entries_.at(entry); }
+  /// To be changed or written; of one that is not clean.
+  LeafData& data() { return entries_.data(); }
+  void copy_to(LeafData& to) const { entries_.copy_to(to); }
   /// It is clean, and changes no more.
-  void fold();
-  bool is_folded() const { return data_ == nullptr; }
-  /// Of one that is not folded, and that nobody looks at any more.
-  std::unique_ptr<LeafData> take() { return std::move(data_); }
-  u64 bytes() const;
+  void pack() { entries_.pack(); }
+  bool is_folded() const { return entries_.is_folded(); }
+  u64 bytes() const { return sizeof(Leaf) + entries_.bytes(); }
 
  private:
-  struct Run {
-    u32 first = 0;  // entry
-    u32 count = 0;
-    SlotName name;  // of the first
-  };
-  /// The runs of a folded leaf, by entry.
-  class Runs;
-  bool fold(const LeafData& data);
-  SlotName folded_name(u32 entry) const;
-
-  // Either `data_`, or folded: the checksums of all entries, then so many words that tell of the runs; what is in none is a hole.
-  u32 words_ = 0;
-  std::unique_ptr<u32[]> folded_;
-  std::unique_ptr<LeafData> data_;
+  Entries entries_;
 };
 
 /// A few entries over a page: nothing (a leaf with few blocks), a leaf, or, while `blind`, a patch that was not in memory
@@ -154,7 +135,7 @@ class Leaf final : public Page {
 /// the rest cannot be read.) A clean one through which its base was read for long may have taken in what the base says.
 struct Patch : Page {
  private:
-  std::unique_ptr<LeafData> merged_;  // in front: a look at it touches as much memory as one at a leaf does
+  Entries merged_;  // in front: a look at it touches as much memory as one at a leaf does
 
  public:
   Patch() : Page(PageKind::patch) {}
@@ -167,15 +148,18 @@ struct Patch : Page {
   /// It tells what the entry is, without its base.
   bool says(u32 entry) const { return merged_ || covers(entry); }
   /// Of an entry that it says.
-  SlotName name(u32 entry) const { return merged_ ? merged_->names[entry] : data.names[data.rank(entry)]; }
-  u32 crc(u32 entry) const { return merged_ ? merged_->crcs[entry] : data.crcs[data.rank(entry)]; }
+  BlockAt at(u32 entry) const {
+    if (merged_) return merged_.at(entry);
+    const u32 rank = data.rank(entry);
+    return {data.names[rank], data.crcs[rank]};
+  }
   /// Those that it covers.
   PatchData entries() const;
-  bool is_merged() const { return merged_ != nullptr; }
+  bool is_merged() const { return static_cast<bool>(merged_); }
   /// Puts its entries where those of its base stand; of one that is not merged.
   void lay_over(LeafData& base_data) const;
-  /// Takes in what the leaf below says, where it covers nothing itself: the leaf is used up.
-  void merge(Leaf& leaf);
+  /// Takes in what the leaf below says, where it covers nothing itself.
+  void merge(const Leaf& leaf);
 
   /// A name of none hides what the base has; over nothing it takes the entry away.
   void set(u32 entry, SlotName name, u32 crc);
@@ -210,8 +194,7 @@ inline Node& as_node(Page& page) {
 
 /// What a leaf, or a patch that says it, names at an entry.
 inline SlotName name_in(Page& page, u32 entry) {
-  if (page.kind == PageKind::leaf) return as_leaf(page).name(entry);
-  return as_patch(page).name(entry);
+  return page.kind == PageKind::leaf ? as_leaf(page).at(entry).name : as_patch(page).at(entry).name;
 }
 
 /// The bytes of a page all of whose links have places; from then on it names them by reference, so they can be evicted.

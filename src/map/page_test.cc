@@ -1,4 +1,4 @@
-// page_test.cc: a leaf says the same folded and as it was.
+// page_test.cc: a leaf says the same folded, narrow and as it was.
 #include "map/page.h"
 
 #include <gtest/gtest.h>
@@ -31,8 +31,8 @@ void expect_same(const Leaf& leaf, const LeafData& data) {
   EXPECT_TRUE(copy.names == data.names);
   EXPECT_TRUE(copy.crcs == data.crcs);
   for (u32 entry = 0; entry < leaf_blocks; ++entry) {
-    ASSERT_EQ(leaf.name(entry), data.names[entry]) << entry;
-    ASSERT_EQ(leaf.crc(entry), data.crcs[entry]) << entry;
+    ASSERT_EQ(leaf.at(entry).name, data.names[entry]) << entry;
+    ASSERT_EQ(leaf.at(entry).crc, data.crcs[entry]) << entry;
   }
 }
 
@@ -70,11 +70,63 @@ TEST(Leaf, ItsEndsAreFoldedToo) {
   expect_same(none, LeafData{});
 }
 
-TEST(Leaf, OneOfManyRunsStaysAsItIs) {
-  const LeafData data = of_runs(33, 10, 1, 1, false);
-  const Leaf leaf(data);
+/// No two of its blocks are neighbours; its segments lie within so many of each other.
+LeafData scattered(u64 segment, u64 segments, u64 slots) {
+  LeafData data;
+  for (u32 entry = 0; entry < leaf_blocks; entry += entry % 7 == 5 ? 2 : 1) {
+    data.names[entry] =
+        SlotName::of(segment + (u64{entry} * 7919 + 1) % segments, 1 + (u64{entry} * 104729) % (slots - 1));
+    data.crcs[entry] = entry * 13 + 5;
+  }
+  return data;
+}
+
+TEST(Leaf, OneOfManyRunsIsNarrow) {
+  for (u64 segments : {1U, 2U, 1000U, 1U << 20}) {
+    const LeafData data = scattered(70'000'000, segments, 2048);
+    const Leaf leaf(data);
+    EXPECT_FALSE(leaf.is_folded());
+    EXPECT_LT(leaf.bytes(), 4300U);
+    expect_same(leaf, data);
+  }
+  const LeafData runs = of_runs(33, 10, 1, 1, false);
+  const Leaf leaf(runs);
   EXPECT_FALSE(leaf.is_folded());
-  expect_same(leaf, data);
+  EXPECT_LT(leaf.bytes(), 4300U);
+  expect_same(leaf, runs);
+}
+
+TEST(Leaf, OneWhoseNamesLieFarApartStaysAsItIs) {
+  LeafData data = scattered(5, 1000, 2048);
+  data.names[1] = SlotName::of(5, 3);
+  data.names[100] = SlotName::of(5 + (u64{1} << 21), 9);
+  const Leaf far(data);
+  EXPECT_GT(far.bytes(), 6144U);
+  expect_same(far, data);
+  data.names[100] = SlotName::of(segment_number_max, 65535);
+  expect_same(Leaf(data), data);
+  // 32 bits are just enough.
+  data.names[100] = SlotName::of(5 + (u64{1} << 21) - 1, 2047);
+  const Leaf near(data);
+  EXPECT_LT(near.bytes(), 4300U);
+  expect_same(near, data);
+}
+
+TEST(Leaf, ANameThatWouldLookLikeAHoleStaysOne) {
+  LeafData data = scattered(5, 1000, 2048);
+  data.names[0] = SlotName::of(5, 0);
+  expect_same(Leaf(data), data);
+}
+
+TEST(Leaf, PackedLaterItSaysTheSame) {
+  for (const LeafData& data : {scattered(9, 300, 1024), of_runs(5, 30, 2, 8, false), LeafData{}}) {
+    Leaf leaf;
+    leaf.data() = data;
+    expect_same(leaf, data);
+    leaf.pack();
+    EXPECT_LT(leaf.bytes(), 4300U);
+    expect_same(leaf, data);
+  }
 }
 
 TEST(Leaf, AnyNamesStayTheSame) {
@@ -83,8 +135,11 @@ TEST(Leaf, AnyNamesStayTheSame) {
     LeafData data;
     SlotName next = SlotName::of(1 + rng.below(1000), rng.below(1000));
     const u64 turn = 1 + rng.below(60);
+    const u64 segments = u64{1} << rng.below(40);
     for (u32 entry = 0; entry < leaf_blocks; ++entry) {
-      if (rng.below(turn) == 0) next = rng.below(2) == 0 ? next.plus(rng.below(40000)) : SlotName::of(1 + rng.below(1000), rng.below(60000));
+      if (rng.below(turn) == 0)
+        next =
+            rng.below(2) == 0 ? next.plus(rng.below(40000)) : SlotName::of(1 + rng.below(segments), rng.below(60000));
       if (rng.below(turn) == 0) entry += static_cast<u32>(rng.below(20));
       if (entry >= leaf_blocks) break;
       data.names[entry] = next;

@@ -89,7 +89,7 @@ Task<Status> Maps::write_pages(PageSink& to) {
       page->state = PageState::clean;
       sealed_bytes_ -= page->bytes();
       if (page->let_go && !planted(Plant::sealed_page_leak)) pool_.space().free_page(page->place);
-      if (page->kind == PageKind::leaf) as_leaf(*page).fold();
+      if (page->kind == PageKind::leaf) as_leaf(*page).pack();
       placed_.push_back(page);
       cache_.add(std::move(page));
     }
