@@ -29,16 +29,19 @@ Task<Status> Pool::checkpoint() {
   if (options_.read_only || latched_) co_return Error{Code::read_only, "the pool is read-only"};
   co_await checkpointing_.acquire();
   pace_.begun(client_.work());
+  forecast_.begun(runtime_.now_ns(), client_.work());
   co_await client_.before_seal();
   auto number = co_await log_->seal();
   Status status;
   if (number) {
     pace_.sealed(client_.work());
+    forecast_.sealed(runtime_.now_ns(), client_.work());
     status = co_await write_checkpoint(*number, log_->sealed_at());
   } else {
     status = number.error();
   }
   pace_.ended();
+  forecast_.ended(runtime_.now_ns());
   checkpointing_.release();
   memory_.notify_all();
   filler_.notify_all();
@@ -54,6 +57,7 @@ Task<Status> Pool::write_checkpoint(u64 number, LogPosition log_from) {
   Pages pages(*this);
   Status status = co_await client_.write_pages(pages);
   pace_.written();
+  forecast_.written(runtime_.now_ns());
   memory_.notify_all();
   if (status) status = co_await write_tables(number);
   if (status && !planted(Plant::checkpoint_first)) status = co_await flusher_.flush();

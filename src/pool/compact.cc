@@ -76,6 +76,7 @@ Task<Pool::Compaction> Pool::compact() {
       if (victim_bytes_[i].size() == 0) victim_bytes_[i] = AlignedBuffer(space_.chunk_size());
       sources[i].bytes = victim_bytes_[i].span();
     }
+    forecast_.copying(began_ns);
     find_holes(chosen);
     sources[0].victim = chosen[0];
     co_await read_source(sources[0]);
@@ -107,6 +108,7 @@ Task<Pool::Compaction> Pool::compact() {
     settle_targets();
     holes_.leave();
     counters_.compaction_ns += runtime_.now_ns() - began_ns;
+    forecast_.copied(runtime_.now_ns());
   }
   compacting_.release();
   co_return moved ? Compaction::moved : held_up ? Compaction::held_up : Compaction::nothing;

@@ -20,7 +20,9 @@
 #include "pool/chunk_writer.h"
 #include "pool/holes.h"
 #include "pool/log.h"
+#include "pool/forecast.h"
 #include "pool/pace.h"
+#include "pool/room_pace.h"
 #include "pool/stale_buckets.h"
 
 namespace brindle {
@@ -87,6 +89,8 @@ struct PoolOptions {
   u64 dirty_memory_max = 64 * MiB;
   // That a checkpoint looks at before requests go on: some 200 us; fewer cost a tenth of all writes. A segment counts for sixteen.
   u64 names_at_once = 4096;
+  // Writes are paced where room is made below so many empty chunks or more: a smaller pool has too few to give them out bit by bit.
+  u64 paced_from = 16;
 };
 
 struct PoolCounters {
@@ -216,6 +220,7 @@ class Pool {
   u64 dead_chunks() const;
   u64 room_step() const;
   u64 low_water() const;
+  u64 log_share() const;
   u64 gain_min() const;
   // Blocks that live side by side, so many: they stay together.
   static constexpr u64 long_run = 16;
@@ -239,7 +244,9 @@ class Pool {
   Task<Status> write_holes(const std::vector<HoleWrite>& holes);
   Task<void> write_hole(const HoleWrite& hole, Status& status, Semaphore& under_way);
   void settle_targets();
-  // upkeep.cc
+  // room.cc, upkeep.cc
+  // Chunks ready: the reserve, and some for the log. Never given back to the host.
+  static constexpr u64 filled_ahead = kept_from_writes + 6;
   Task<Result<u64>> chunk_for_log(bool urgent);
   Task<Status> fill_one();
   Task<void> fill_what_the_host_has_given();
@@ -248,6 +255,11 @@ class Pool {
   Task<void> run_room_maker();
   Task<void> run_checkpointer();
   Task<bool> make_room_alone(u64 chunks_before);
+  Task<bool> win_room(u64 chunks_before);
+  void pace_writes();
+  Task<void> tick_while_room_is_made();
+  /// Bytes that the log took, or is about to.
+  u64 written() const { return log_->device_bytes() + log_->blocks_under_way() * block_size; }
   Task<void> let_readers_end(u64 chunks_before);
   bool wants_checkpoint();
   bool admitted(u64 blocks) const;
@@ -266,6 +278,8 @@ class Pool {
   PoolClient& client_;
   PoolOptions options_;
   Pace pace_;
+  RoomPace room_pace_;
+  Forecast forecast_;
   Space space_;
   std::unique_ptr<Sink> sink_;
   std::unique_ptr<Log> log_;
@@ -298,6 +312,10 @@ class Pool {
   u64 touched_ns_ = 0;
   u64 wanted_ns_ = 0;     // since when the log waits for a chunk; 0: it has one
   bool held_up_ = false;  // who makes room waits for readers
+  bool ticking_ = false;  // somebody gives the log its share bit by bit
+  u64 log_chunks_ = 0;    // that the log has taken
+  u64 had_before_round_ = 0;  // these and the empty ones, when room was won last
+  u64 round_won_ = ~u64{0};   // chunks, by the last round; many before the first
   bool waited_ = false;   // the log waited for room since it was last made
   Mutex checkpointing_;
   Mutex compacting_;

@@ -19,8 +19,9 @@ constexpr u64 room_step_max = 32;  // chunks
 constexpr u64 reluctant_min = 4;   // chunks: when fewer are won, those that had better wait are taken too
 constexpr u64 room_step_part = 16;
 constexpr u64 low_water_min = kept_from_writes + 2;  // chunks
-constexpr u64 low_water_max = 32;                    // chunks
+constexpr u64 low_water_max = 48;                    // chunks
 constexpr u64 low_water_part = 8;
+constexpr u64 copies_min = 4;  // empty chunks to copy into that are worth a round
 // A victim with less than this part alive goes into an empty chunk: that costs hardly more.
 constexpr u64 holes_from = 10;
 // A chunk with less than this part dead is filled up only if the others do not suffice: the same room is to be had in fewer chunks, and
@@ -94,8 +95,11 @@ std::vector<Pool::Victim> Pool::victims() const {
   }
   const size_t most = std::min(victims_max, candidates.size());
   std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(most), candidates.end());
-  // One chunk to copy into is always to be had.
-  const u64 empty = std::max<u64>(space_.written_free(), kept_from_compaction + 1) - kept_from_compaction;
+  // One chunk to copy into is always to be had; while there are more the log is to have its share.
+  const u64 share = log_share();
+  const u64 for_log = kept_from_writes + share;
+  const u64 kept = share > 0 && space_.written_free() >= for_log + copies_min ? for_log : kept_from_compaction;
+  const u64 empty = std::max<u64>(space_.written_free(), kept + 1) - kept;
   const u64 room = empty * chunk_size + (target_ ? target_->room() : 0);
   std::vector<Victim> chosen;
   std::vector<std::pair<u64, u64>> waiting;  // candidates that had better die some more

@@ -1,0 +1,53 @@
+// room_pace.h: writes go on while room is made for the log, in step with it.
+//
+// In a pool that is nearly full the log takes chunks faster than compaction wins them. Were it to go on as fast as it can, it would have
+// taken what is empty in a moment, and then all writes would wait for the end of the round: copies, and the checkpoint that lets go of
+// what was copied. So they get what is empty bit by bit, in the time that the round will still take.
+//
+// Holds:  1. While no room is made nobody waits here.
+//         2. Once the round takes longer than was thought, all that is empty may be had: then it is the log that waits.
+#pragma once
+
+#include <algorithm>
+#include <utility>
+
+#include "runtime/runtime.h"
+
+namespace brindle {
+
+class RoomPace {
+ public:
+  static constexpr u64 tick_ns = 1 * millisecond_ns;
+
+  /// `written`: bytes that the log took so far, and so many more it may until room is won.
+  void begun(u64 written, u64 bytes) {
+    if (!std::exchange(open_, true)) {
+      given_ = written;
+      end_ = written + bytes;
+    }
+    under_way_ = true;
+  }
+  /// Unless room was `won` it goes on another time where it stopped.
+  void ended(bool won) {
+    under_way_ = false;
+    if (won) open_ = false;
+  }
+  /// A tick has passed, and room will be there in so many nanoseconds.
+  void tick(u64 written, double left_ns) {
+    const u64 from = std::min(std::max(given_, written), end_);  // what nobody wanted is not saved up
+    const double part = std::min(1.0, static_cast<double>(tick_ns) / std::max(left_ns, 1.0));
+    given_ = from + static_cast<u64>(static_cast<double>(end_ - from) * part);
+  }
+  bool under_way() const { return under_way_; }
+  /// Does a tick still change anything?
+  bool holds_back() const { return under_way_ && given_ < end_; }
+  bool admits(u64 written) const { return !holds_back() || written <= given_; }
+
+ private:
+  bool under_way_ = false;
+  bool open_ = false;  // begun, and nothing was won yet
+  u64 given_ = 0;      // as far as the log may come now
+  u64 end_ = 0;        // and before room is won
+};
+
+}  // namespace brindle

@@ -1,0 +1,86 @@
+#include "pool/room_pace.h"
+
+#include <gtest/gtest.h>
+
+#include "pool/forecast.h"
+
+namespace brindle {
+namespace {
+
+constexpr u64 ms = millisecond_ns;
+
+TEST(RoomPaceTest, WhileNoRoomIsMadeNobodyWaits) {
+  RoomPace pace;
+  EXPECT_TRUE(pace.admits(1'000'000));
+  EXPECT_FALSE(pace.holds_back());
+}
+
+TEST(RoomPaceTest, TheLogGetsItsShareInTheTimeThatIsLeft) {
+  RoomPace pace;
+  pace.begun(5000, 1000);
+  EXPECT_TRUE(pace.admits(5000));
+  EXPECT_FALSE(pace.admits(5001));
+  pace.tick(5000, 10.0 * ms);
+  EXPECT_TRUE(pace.admits(5100));
+  EXPECT_FALSE(pace.admits(5101));
+  // It takes longer than was thought, and then less.
+  pace.tick(5100, 90.0 * ms);
+  EXPECT_TRUE(pace.admits(5110));
+  EXPECT_FALSE(pace.admits(5111));
+  pace.tick(5110, 2.0 * ms);
+  EXPECT_TRUE(pace.admits(5555));
+  EXPECT_FALSE(pace.admits(5556));
+  pace.tick(5555, 1.0 * ms);
+  EXPECT_FALSE(pace.holds_back());
+  EXPECT_TRUE(pace.admits(9000)) << "then it is the log that waits";
+}
+
+TEST(RoomPaceTest, WhatNobodyWantedIsLeftForLater) {
+  RoomPace pace;
+  pace.begun(0, 1000);
+  for (int i = 0; i < 5; ++i) pace.tick(0, 10.0 * ms);
+  EXPECT_LE(pace.admits(410) ? 410 : 0, 410);
+  EXPECT_FALSE(pace.admits(411)) << "no more than as if all had been taken";
+}
+
+TEST(RoomPaceTest, ItGoesOnWhereItStoppedUntilRoomIsWon) {
+  RoomPace pace;
+  pace.begun(0, 1000);
+  pace.tick(0, 10.0 * ms);
+  pace.ended(false);
+  EXPECT_TRUE(pace.admits(800)) << "between copies and the checkpoint nobody waits";
+  pace.begun(800, 1000);
+  pace.tick(800, 2.0 * ms);
+  EXPECT_TRUE(pace.admits(900));
+  EXPECT_FALSE(pace.admits(901));
+  pace.ended(true);
+  pace.begun(900, 1000);
+  pace.tick(900, 10.0 * ms);
+  EXPECT_TRUE(pace.admits(1000));
+  EXPECT_FALSE(pace.admits(1001));
+}
+
+TEST(ForecastTest, EachPartTakesAsLongAsItDid) {
+  Forecast forecast;
+  const CheckpointWork before{.dirty_bytes = 1000, .sealed_bytes = 0, .settled = 7, .owed = 100};
+  forecast.copying(0);
+  forecast.copied(50 * ms);
+  forecast.begun(50 * ms, before);
+  forecast.sealed(60 * ms, {.dirty_bytes = 1000, .sealed_bytes = 1000, .settled = 107, .owed = 0});  // 0.1 ms a page
+  forecast.written(80 * ms);                                                                         // 0.02 ms a byte
+  forecast.ended(83 * ms);
+  EXPECT_NEAR(forecast.left_ns(90 * ms, before), 33.0 * ms, 1e3);
+  forecast.copying(100 * ms);
+  EXPECT_NEAR(forecast.left_ns(110 * ms, before), 73.0 * ms, 1e3);
+  EXPECT_NEAR(forecast.left_ns(900 * ms, before), 33.0 * ms, 1e3) << "copies that take longer may end any moment";
+  forecast.copied(150 * ms);
+  forecast.begun(150 * ms, before);
+  EXPECT_NEAR(forecast.left_ns(155 * ms, {.dirty_bytes = 1100, .sealed_bytes = 0, .settled = 57, .owed = 60}), 31.0 * ms, 1e3);
+  forecast.sealed(160 * ms, {.dirty_bytes = 1100, .sealed_bytes = 1100, .settled = 107, .owed = 0});
+  EXPECT_NEAR(forecast.left_ns(170 * ms, {.dirty_bytes = 900, .sealed_bytes = 600, .settled = 107, .owed = 3}), 15.0 * ms, 1e3);
+  forecast.written(182 * ms);
+  EXPECT_NEAR(forecast.left_ns(183 * ms, {}), 2.0 * ms, 1e3);
+}
+
+}  // namespace
+}  // namespace brindle
