@@ -34,7 +34,7 @@ class RoomPace {
   }
   /// A tick has passed, and room will be there in so many nanoseconds.
   void tick(u64 written, double left_ns) {
-    const u64 from = std::min(std::max(given_, written), end_);  // what nobody wanted is not saved up
+    const u64 from = std::min(std::max(given_, written), end_);  // what was admitted may be a little more
     const double part = std::min(1.0, static_cast<double>(tick_ns) / std::max(left_ns, 1.0));
     given_ = from + static_cast<u64>(static_cast<double>(end_ - from) * part);
   }
