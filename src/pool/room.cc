@@ -114,7 +114,7 @@ u64 Pool::log_share() const {
 /// Until room is made.
 void Pool::pace_writes() {
   const u64 share = log_share();
-  if (share == 0) return;
+  if (share == 0 || stopping_) return;
   room_pace_.begun(written(), share * space_.chunk_size());
   if (!std::exchange(ticking_, true)) gate_.spawn(tick_while_room_is_made());
 }
