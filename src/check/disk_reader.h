@@ -16,6 +16,8 @@ class DiskReader {
       : device_(device), options_(options), progress_(progress), size_(device.size()) {}
 
   u64 size() const { return size_; }
+  /// Online the device grows before a checkpoint tells of it: to be called once it is known which one is looked at.
+  void measure() { size_ = device_.size(); }
   bool within(u64 offset, u64 length) const { return offset <= size_ && length <= size_ - offset; }
   bool stopped() const {
     if (progress_.gives_way && progress_.gives_way()) progress_.stop = true;

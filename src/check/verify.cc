@@ -405,6 +405,7 @@ Task<void> Verifier::tell_damage(MapWalk& walk, Holders& holders) {
 
 Task<Result<CheckReport>> Verifier::run() {
   if (auto status = co_await load_superblock(); !status) co_return status.error();
+  disk_.measure();
   check_superblock();
   segments_ = std::make_unique<SegmentMap>(superblock_.chunk_size, disk_.size(), superblock_.segment_limit, findings_);
   segment_table_ = std::make_unique<SegmentTable>(superblock_.chunk_size);
