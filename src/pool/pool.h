@@ -18,9 +18,9 @@
 #include "base/aligned.h"
 #include "pool/block_reader.h"
 #include "pool/chunk_writer.h"
+#include "pool/forecast.h"
 #include "pool/holes.h"
 #include "pool/log.h"
-#include "pool/forecast.h"
 #include "pool/pace.h"
 #include "pool/room_pace.h"
 #include "pool/stale_buckets.h"
@@ -220,7 +220,6 @@ class Pool {
   u64 dead_chunks() const;
   u64 room_step() const;
   u64 low_water() const;
-  u64 log_share() const;
   u64 gain_min() const;
   // Blocks that live side by side, so many: they stay together.
   static constexpr u64 long_run = 16;
@@ -244,23 +243,25 @@ class Pool {
   Task<Status> write_holes(const std::vector<HoleWrite>& holes);
   Task<void> write_hole(const HoleWrite& hole, Status& status, Semaphore& under_way);
   void settle_targets();
-  // room.cc, upkeep.cc
-  // Chunks ready: the reserve, and some for the log. Never given back to the host.
-  static constexpr u64 filled_ahead = kept_from_writes + 6;
+  // room.cc
   Task<Result<u64>> chunk_for_log(bool urgent);
-  Task<Status> fill_one();
-  Task<void> fill_what_the_host_has_given();
-  Task<void> run_upkeep();
-  Task<void> run_filler();
   Task<void> run_room_maker();
-  Task<void> run_checkpointer();
   Task<bool> make_room_alone(u64 chunks_before);
   Task<bool> win_room(u64 chunks_before);
+  Task<void> let_readers_end(u64 chunks_before);
+  u64 log_share() const;
   void pace_writes();
   Task<void> tick_while_room_is_made();
   /// Bytes that the log took, or is about to.
   u64 written() const { return log_->device_bytes() + log_->blocks_under_way() * block_size; }
-  Task<void> let_readers_end(u64 chunks_before);
+  // upkeep.cc
+  /// Chunks ready: the reserve, and some for the log. Never given back to the host.
+  static constexpr u64 filled_ahead = kept_from_writes + 6;
+  Task<Status> fill_one();
+  Task<void> fill_what_the_host_has_given();
+  Task<void> run_upkeep();
+  Task<void> run_filler();
+  Task<void> run_checkpointer();
   bool wants_checkpoint();
   bool admitted(u64 blocks) const;
   Task<Status> admit(u64 blocks);
