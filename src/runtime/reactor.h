@@ -64,7 +64,7 @@ class Reactor final : public Runtime {
     void await_suspend(std::coroutine_handle<> handle) const { reactor.late_.push_back(handle); }
     void await_resume() const noexcept {}
   };
-  /// Goes on when everything that is ready has run, before new kernel requests are submitted.
+  /// Goes on when everything that is ready has run (of long work a step or a few), before new kernel requests are submitted.
   TurnEnd turn_end() { return TurnEnd{*this}; }
 
   /// For what may be there soon: true, the next turn has come and it may be looked at again. False: the reactor is about to sleep, does
