@@ -26,6 +26,7 @@ class RoomPace {
       end_ = written + bytes;
     }
     under_way_ = true;
+    ticks_ = 0;
   }
   /// Unless room was `won` it goes on another time where it stopped.
   void ended(bool won) {
@@ -36,7 +37,7 @@ class RoomPace {
   void tick(u64 written, double left_ns) {
     const u64 from = std::min(std::max(given_, written), end_);  // what was admitted may be a little more
     const double part = std::min(1.0, static_cast<double>(tick_ns) / std::max(left_ns, 1.0));
-    given_ = from + static_cast<u64>(static_cast<double>(end_ - from) * part);
+    given_ = ++ticks_ < ticks_max ? from + static_cast<u64>(static_cast<double>(end_ - from) * part) : end_;
   }
   bool under_way() const { return under_way_; }
   /// Does a tick still change anything?
@@ -44,7 +45,11 @@ class RoomPace {
   bool admits(u64 written) const { return !holds_back() || written <= given_; }
 
  private:
+  // Whatever is thought: somebody may look for minutes, and nothing is given again meanwhile. That a log waits is noticed, that writes do is not.
+  static constexpr u64 ticks_max = 1000;
+
   bool under_way_ = false;
+  u64 ticks_ = 0;
   bool open_ = false;  // begun, and nothing was won yet
   u64 given_ = 0;      // as far as the log may come now
   u64 end_ = 0;        // and before room is won

@@ -60,6 +60,14 @@ TEST(RoomPaceTest, ItGoesOnWhereItStoppedUntilRoomIsWon) {
   EXPECT_FALSE(pace.admits(1001));
 }
 
+TEST(RoomPaceTest, ARoundWithoutAnEndHoldsNobodyUpForLong) {
+  RoomPace pace;
+  pace.begun(0, 1'000'000);
+  for (int i = 0; i < 1000; ++i) pace.tick(0, 1e12);
+  EXPECT_FALSE(pace.holds_back());
+  EXPECT_TRUE(pace.admits(2'000'000));
+}
+
 TEST(ForecastTest, EachPartTakesAsLongAsItDid) {
   Forecast forecast;
   const CheckpointWork before{.dirty_bytes = 1000, .sealed_bytes = 0, .settled = 7, .owed = 100};
