@@ -39,7 +39,6 @@ class RoomPace {
     const double part = std::min(1.0, static_cast<double>(tick_ns) / std::max(left_ns, 1.0));
     given_ = ++ticks_ < ticks_max ? from + static_cast<u64>(static_cast<double>(end_ - from) * part) : end_;
   }
-  bool under_way() const { return under_way_; }
   /// Does a tick still change anything?
   bool holds_back() const { return under_way_ && given_ < end_; }
   bool admits(u64 written) const { return !holds_back() || written <= given_; }
