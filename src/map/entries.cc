@@ -64,18 +64,20 @@ Entries Entries::holes() {
   return made;
 }
 
+Entries Entries::smaller(const LeafData& data) {
+  Entries made = folded(data);
+  return made ? std::move(made) : narrow(data);
+}
+
 Entries Entries::packed(const LeafData& data) {
-  if (Entries made = folded(data)) return made;
-  if (Entries made = narrow(data)) return made;
+  if (Entries made = smaller(data)) return made;
   Entries made(Form::wide, sizeof(LeafData));
   new (made.content<LeafData>()) LeafData(data);
   return made;
 }
 
 void Entries::pack() {
-  Entries made = folded(wide());
-  if (!made) made = narrow(wide());
-  if (made) *this = std::move(made);
+  if (Entries made = smaller(wide())) *this = std::move(made);
 }
 
 u64 Entries::bytes() const {

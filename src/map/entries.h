@@ -94,6 +94,8 @@ class Entries {
     return {head_->first.raw + SlotName::of(segments, slot).raw};
   }
   SlotName folded_name(u32 entry) const;
+  /// Than wide ones; none where they are not to be had.
+  static Entries smaller(const LeafData& data);
   static Entries folded(const LeafData& data);
   static Entries narrow(const LeafData& data);
 

@@ -35,6 +35,7 @@ class Forecast {
     units_ = now.sealed_bytes;
   }
   void written(u64 now_ns) {
+    if (phase_ != Phase::writing) return;  // the checkpoint of an opening
     learn_each(write_ns_, now_ns, units_);
     phase_ = Phase::ending;
     step(now_ns);
