@@ -47,8 +47,10 @@ Result<BatchHeader> parse_batch_header(Bytes blocks) {
   return header;
 }
 
-Result<BatchRecords> parse_records(Bytes bytes, u32 commands, u32 data_records, u64 data_blocks) {
-  BatchRecords records;
+Status parse_records(Bytes bytes, u32 commands, u32 data_records, u64 data_blocks, BatchRecords& records) {
+  records.commands.clear();
+  records.data.clear();
+  records.crcs.clear();
   Reader from(bytes);
   u64 blocks = 0;
   for (u32 i = 0; i < commands; ++i) {
@@ -76,7 +78,7 @@ Result<BatchRecords> parse_records(Bytes bytes, u32 commands, u32 data_records, 
     records.data.push_back(record);
   }
   if (!from.done() || blocks != data_blocks) return Error{Code::corrupt, "a batch's records do not add up"};
-  return records;
+  return {};
 }
 
 bool data_is_whole(const BatchRecords& records, Bytes data) {
@@ -89,10 +91,13 @@ bool data_is_whole(const BatchRecords& records, Bytes data) {
 Result<ParsedBatch> parse_batch(Bytes blocks) {
   auto header = parse_batch_header(blocks);
   if (!header) return header.error();
-  auto records = parse_records(blocks.subspan(sizeof(BatchHeader), header->record_bytes), header->commands, header->data_records,
-                               header->data_blocks);
-  if (!records) return records.error();
-  return ParsedBatch{*header, std::move(*records)};
+  ParsedBatch batch{*header, {}};
+  const Bytes bytes = blocks.subspan(sizeof(BatchHeader), header->record_bytes);
+  if (auto status = parse_records(bytes, header->commands, header->data_records, header->data_blocks, batch.records);
+      !status) {
+    return status.error();
+  }
+  return batch;
 }
 
 }  // namespace brindle

@@ -81,8 +81,8 @@ struct ParsedBatch {
 Result<BatchHeader> parse_batch_header(Bytes blocks);
 Result<ParsedBatch> parse_batch(Bytes blocks);
 
-/// The records alone, which fill `bytes`. Fails: corrupt.
-Result<BatchRecords> parse_records(Bytes bytes, u32 commands, u32 data_records, u64 data_blocks);
+/// The records alone, which fill `bytes`, in place of what is in `records`, whose memory is used again. Fails: corrupt.
+Status parse_records(Bytes bytes, u32 commands, u32 data_records, u64 data_blocks, BatchRecords& records);
 
 /// Does each block of the batch's data match its checksum? `data`: all of it.
 bool data_is_whole(const BatchRecords& records, Bytes data);

@@ -71,13 +71,13 @@ Result<SummaryTail> parse_summary_tail(Bytes blocks, u64& blocks_wanted) {
   return tail;
 }
 
-Result<std::vector<SummaryEntry>> parse_summary_entries(Bytes blocks, const SummaryTail& tail) {
+Status parse_summary_entries(Bytes blocks, const SummaryTail& tail, std::vector<SummaryEntry>& entries) {
+  if (tail.batches > tail.bytes / entry_head_min) return none;
   Reader from(entries_of(blocks, tail));
   u64 number = tail.first_number;
   u64 slot = tail.first_slot;
-  std::vector<SummaryEntry> entries;
-  entries.reserve(std::min<u64>(tail.batches, tail.bytes / entry_head_min));
-  for (u32 i = 0; i < tail.batches; ++i) {
+  entries.resize(tail.batches);
+  for (SummaryEntry& entry : entries) {
     const u64 record_bytes = from.get_varint();
     const u64 commands = from.get_varint();
     const u64 data_records = from.get_varint();
@@ -85,24 +85,28 @@ Result<std::vector<SummaryEntry>> parse_summary_entries(Bytes blocks, const Summ
     if (!from.ok() || record_bytes > from.left() || commands > record_bytes || data_records > record_bytes || data_blocks > record_bytes) {
       return none;
     }
-    auto records = parse_records(from.get_bytes(record_bytes), static_cast<u32>(commands), static_cast<u32>(data_records), data_blocks);
-    if (!records) return records.error();
+    if (auto status = parse_records(from.get_bytes(record_bytes), static_cast<u32>(commands),
+                                    static_cast<u32>(data_records), data_blocks, entry.records);
+        !status) {
+      return status;
+    }
     const u64 record_blocks = div_up(sizeof(BatchHeader) + record_bytes, block_size);
     if (slot + record_blocks + data_blocks > slots_a_segment_max) return none;
-    entries.push_back({number++, static_cast<u32>(slot), static_cast<u32>(record_blocks), static_cast<u32>(data_blocks),
-                       std::move(*records)});
+    entry.number = number++;
+    entry.slot = static_cast<u32>(slot);
+    entry.record_blocks = static_cast<u32>(record_blocks);
+    entry.data_blocks = static_cast<u32>(data_blocks);
     slot += record_blocks + data_blocks;
   }
-  if (!from.done()) return none;
-  return entries;
+  return from.done() ? Status{} : none;
 }
 
 Result<Summary> parse_summary(Bytes blocks, u64& blocks_wanted) {
   const auto tail = parse_summary_tail(blocks, blocks_wanted);
   if (!tail) return tail.error();
-  auto entries = parse_summary_entries(blocks, *tail);
-  if (!entries) return entries.error();
-  return Summary{*tail, std::move(*entries)};
+  Summary summary{*tail, {}};
+  if (auto status = parse_summary_entries(blocks, *tail, summary.entries); !status) return status.error();
+  return summary;
 }
 
 }  // namespace brindle

@@ -72,8 +72,8 @@ std::vector<std::byte> encode_summary(SummaryTail tail, Bytes entries);
 Result<Summary> parse_summary(Bytes blocks, u64& blocks_wanted);
 
 /// The same in two steps, for who needs many tails before the first entry: the tail, with the checksum of all compared, and then
-/// the entries out of the same blocks.
+/// the entries out of the same blocks, in place of those in `entries`, whose memory is used again (all of it, for thousands of small batches).
 Result<SummaryTail> parse_summary_tail(Bytes blocks, u64& blocks_wanted);
-Result<std::vector<SummaryEntry>> parse_summary_entries(Bytes blocks, const SummaryTail& tail);
+Status parse_summary_entries(Bytes blocks, const SummaryTail& tail, std::vector<SummaryEntry>& entries);
 
 }  // namespace brindle

@@ -109,8 +109,8 @@ void Maps::enqueue(Root& root) {
 
 // --- pages ----------------------------------------------------------------------------------------------------------
 
-Page* Maps::need(Link& link, Missing& missing) {
-  if (Page* page = link.held()) return page;
+Page* Maps::need(const Link& link, Missing& missing) {
+  if (Page* page = const_cast<Link&>(link).held()) return page;
   if (Page* page = cache_.find(link.ref())) return page;
   missing = link.ref();
   return nullptr;
@@ -151,16 +151,15 @@ Missing Maps::lookup(const Root& root, u64 first_block, std::span<BlockAt> at) {
     const u64 leaf = block / leaf_blocks;
     const u32 first = static_cast<u32>(block % leaf_blocks);
     const u32 count = static_cast<u32>(std::min<u64>(leaf_blocks - first, at.size() - done));
-    Link link;
-    missing = find_link(root, -1, leaf, link);
+    const Link* const link = find_link(root, -1, leaf, missing);
     if (missing) return missing;
     const std::span<BlockAt> to = at.subspan(done, count);
     done += count;
-    if (!link) {
+    if (link == nullptr) {
       std::fill(to.begin(), to.end(), BlockAt{});
       continue;
     }
-    Page* page = need(link, missing);
+    Page* page = need(*link, missing);
     if (page == nullptr) return missing;
     Page* from = nullptr;
     for (u32 i = 0; i < count; ++i) {
@@ -210,17 +209,15 @@ Missing Maps::entry_of(Page& page, u32 entry, BlockAt& out, Page*& from) {
   return missing;
 }
 
-Missing Maps::find_link(const Root& root, int level, u64 leaf, Link& out) {
-  Missing missing;
-  out = Link();
-  if (leaf >= root.leaves() || level >= root.height) return missing;
-  out = root.map;
-  for (int at = root.height - 1; at > level && out; --at) {
-    Page* const page = need(out, missing);
-    if (page == nullptr) return missing;
-    out = as_node(*page).links[leaf >> (8 * at) & 0xff];
+const Link* Maps::find_link(const Root& root, int level, u64 leaf, Missing& missing) {
+  if (leaf >= root.leaves() || level >= root.height) return nullptr;
+  const Link* link = &root.map;
+  for (int at = root.height - 1; at > level && *link; --at) {
+    Page* const page = need(*link, missing);
+    if (page == nullptr) return nullptr;
+    link = &as_node(*page).links[leaf >> (8 * at) & 0xff];
   }
-  return missing;
+  return *link ? link : nullptr;
 }
 
 Missing Maps::next_leaf(const Root& root, u64 leaf, u64& out) {

@@ -110,8 +110,7 @@ class Maps {
   Pool& pool() { return pool_; }
   const std::unordered_map<RootId, std::unique_ptr<Root>>& roots() const { return roots_; }
   /// The page, or which one is missing.
-  Page* need(Link& link, Missing& missing);
-  const Page* need(const Link& link, Missing& missing) { return need(const_cast<Link&>(link), missing); }
+  Page* need(const Link& link, Missing& missing);
 
  private:
   /// What a root holds at a leaf.
@@ -154,8 +153,8 @@ class Maps {
   void replace(Root& root, Root& by);
   void enqueue(Root& root);
   void grew(Page& page, u64 before);
-  /// The link to the node at `level` over a leaf, or with level -1 to its page; none where nothing is there.
-  Missing find_link(const Root& root, int level, u64 leaf, Link& out);
+  /// The link to the node at `level` over a leaf, or with level -1 to its page; none where nothing is there, or a node above it is missing.
+  const Link* find_link(const Root& root, int level, u64 leaf, Missing& missing);
   /// Of a leaf or patch and what is below it, the page that says what an entry is; none: nothing does, it is a hole.
   Missing page_with(Page& page, u32 entry, Page*& out);
   /// What that page says.

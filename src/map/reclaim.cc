@@ -51,9 +51,8 @@ bool Maps::child_has(Root& root, int level, u64 leaf, const Link& link, bool who
   const u64 first = round_down(leaf, span_of(level));
   const auto has = [&](Root& child) {
     if (whole && child.let_go_within(first, first + span_of(level)) && !planted(Plant::bitmap_ignored)) return false;
-    Link theirs;
-    missing = find_link(child, level, leaf, theirs);
-    return missing || theirs == link;
+    const Link* const theirs = find_link(child, level, leaf, missing);
+    return missing || (theirs != nullptr && *theirs == link);
   };
   if (root.holder != nullptr && leaf >= root.holder->cursor && has(*root.holder)) return !missing;
   if (missing) return false;
@@ -224,16 +223,15 @@ Missing Maps::visit(Root& root, u64 leaf, const Link& link) {
     const auto child_gone = child.gone.find(leaf);
     const Gone* const let_go_there = child_gone != child.gone.end() ? &child_gone->second : nullptr;
     if (let_go_there != nullptr && let_go_there->all) return false;
-    Link theirs;
-    missing = find_link(child, -1, leaf, theirs);
-    if (missing || !theirs) return static_cast<bool>(missing);
+    const Link* const theirs = find_link(child, -1, leaf, missing);
+    if (theirs == nullptr) return static_cast<bool>(missing);
     const bool known = let_go_there == nullptr && std::any_of(others.begin(), others.end(), [&](const Held& held) {
-                         return held.gone == nullptr && held.link == theirs;
+                         return held.gone == nullptr && held.link == *theirs;
                        });
     if (known) return false;
     Held& held = others.emplace_back();
     held.gone = let_go_there;
-    missing = hold(theirs, held);
+    missing = hold(*theirs, held);
     return static_cast<bool>(missing);
   });
   if (missing) return missing;

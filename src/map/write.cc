@@ -36,10 +36,7 @@ const Page* Maps::resident(const Link& link) {
 Missing Maps::write_needs(const Root& head, u64 first_block, u64 count) {
   Missing missing;
   const u64 last = (first_block + count - 1) / leaf_blocks;
-  for (u64 leaf = first_block / leaf_blocks; leaf <= last && !missing; ++leaf) {
-    Link link;
-    missing = find_link(head, -1, leaf, link);
-  }
+  for (u64 leaf = first_block / leaf_blocks; leaf <= last && !missing; ++leaf) find_link(head, -1, leaf, missing);
   return missing;
 }
 
@@ -52,10 +49,9 @@ void Maps::write(Root& head, u64 number, u64 first_block, u64 count, SlotName fi
     const SlotName name = first_name ? first_name.plus(done) : SlotName{};
     bool wanted = static_cast<bool>(name);
     if (!wanted) {
-      Link link;
-      const Missing missing = find_link(head, -1, leaf, link);
+      Missing missing;
+      wanted = find_link(head, -1, leaf, missing) != nullptr;
       CHECK(!missing);
-      wanted = static_cast<bool>(link);
     }
     if (wanted) write_leaf(head, leaf, number, first, part, name, crcs != nullptr ? crcs + done : nullptr);
     done += part;

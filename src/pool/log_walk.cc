@@ -304,15 +304,14 @@ Task<std::vector<FoundSummary>> read_summaries(Runtime& runtime, Device& device,
   co_return all;
 }
 
-Result<std::vector<SummaryEntry>> entries_of(const FoundSummary& found, const Superblock& superblock) {
-  auto entries = parse_summary_entries(found.blocks.span(), found.tail);
-  if (!entries) return entries;
-  const SummaryEntry& last = entries->back();
+Status entries_of(const FoundSummary& found, const Superblock& superblock, std::vector<SummaryEntry>& entries) {
+  if (auto status = parse_summary_entries(found.blocks.span(), found.tail, entries); !status) return status;
+  const SummaryEntry& last = entries.back();
   const u64 slots = u64{last.slot} + last.record_blocks + last.data_blocks + found.tail.blocks;
   if (slots * block_size > superblock.chunk_size - found.base % superblock.chunk_size) {
     return Error{Code::corrupt, "a summary tells of more than its segment holds"};
   }
-  return entries;
+  return {};
 }
 
 }  // namespace brindle

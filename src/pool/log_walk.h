@@ -95,7 +95,7 @@ struct FoundSummary {
 
 /// The summaries of the log's closed segments, in order, as far as they follow each other without a gap.
 Task<std::vector<FoundSummary>> read_summaries(Runtime& runtime, Device& device, const Superblock& superblock);
-/// What such a summary says of the batches. Fails: corrupt (they do not fit into the segment).
-Result<std::vector<SummaryEntry>> entries_of(const FoundSummary& found, const Superblock& superblock);
+/// What such a summary says of the batches, in place of what is in `entries`. Fails: corrupt (they do not fit into the segment).
+Status entries_of(const FoundSummary& found, const Superblock& superblock, std::vector<SummaryEntry>& entries);
 
 }  // namespace brindle

@@ -7,6 +7,7 @@
 //            tail of a crash, and the log is cut there.
 //         3. A batch that names a newer checkpoint than the superblock has is proof of a superblock from the past.
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -35,7 +36,7 @@ class Pool::Replay {
   Task<Status> from_summaries();
   Task<Status> from_batches();
   Task<void> hear();
-  Task<void> apply(u64 segment, u64 slot, u64 record_blocks, u64 number, BatchRecords records);
+  Task<void> apply(u64 segment, u64 slot, u64 record_blocks, u64 number, BatchRecords& records);
   void know_segment(u64 segment, u64 base);
   Status from_the_past(u64 checkpoint_number) const;
 
@@ -47,6 +48,7 @@ class Pool::Replay {
   u64 flushed_;   // all batches below it were durable
   bool heard_all_ = false;
   Status hearing_;
+  AppliedBatch applied_;  // the last one
   ReplayEnd end_;
 };
 
@@ -88,6 +90,7 @@ Task<Status> Pool::Replay::from_summaries() {
   Status status;
   const FoundSummary* last = nullptr;
   u32 last_slot = 0;
+  std::vector<SummaryEntry> entries;
   for (const FoundSummary& found : summaries) {
     const u64 end = found.tail.end_number();
     while (end > flushed_ && !heard_all_) co_await heard_.wait();
@@ -95,15 +98,14 @@ Task<Status> Pool::Replay::from_summaries() {
     if (planted(Plant::flushed_only) && end >= flushed_) break;
     status = from_the_past(found.tail.checkpoint_number);
     if (!status) break;
-    auto entries = entries_of(found, superblock_);
-    if (!entries) break;  // the batches themselves say the same
-    for (SummaryEntry& entry : *entries) {
+    if (!entries_of(found, superblock_, entries)) break;  // the batches themselves say the same
+    for (SummaryEntry& entry : entries) {
       if (entry.number < superblock_.checkpoint_number) continue;
       know_segment(found.tail.segment, found.base);
-      co_await apply(found.tail.segment, entry.slot, entry.record_blocks, entry.number, std::move(entry.records));
+      co_await apply(found.tail.segment, entry.slot, entry.record_blocks, entry.number, entry.records);
     }
     last = &found;
-    last_slot = entries->back().slot + entries->back().record_blocks + entries->back().data_blocks;
+    last_slot = entries.back().slot + entries.back().record_blocks + entries.back().data_blocks;
     co_await pool_.runtime_.yield();
   }
   co_await hearing.close();
@@ -142,17 +144,20 @@ Task<Status> Pool::Replay::from_batches() {
       }
     }
     know_segment(walk_.segment(), walk_.base());
-    BatchRecords records = std::move(batch.records);
     walk_.accept(batch);
-    co_await apply(walk_.segment(), header.slot, header.record_blocks, header.number, std::move(records));
+    co_await apply(walk_.segment(), header.slot, header.record_blocks, header.number, batch.records);
   }
 }
 
-Task<void> Pool::Replay::apply(u64 segment, u64 slot, u64 record_blocks, u64 number, BatchRecords records) {
+/// Takes the records, and leaves those before.
+Task<void> Pool::Replay::apply(u64 segment, u64 slot, u64 record_blocks, u64 number, BatchRecords& records) {
   const SlotName position = SlotName::of(segment, slot);
-  AppliedBatch applied{.number = number, .position = position, .first_data = position.plus(record_blocks), .records = std::move(records)};
-  co_await sink_.apply(applied);
+  applied_.number = number;
+  applied_.position = position;
+  applied_.first_data = position.plus(record_blocks);
+  std::swap(applied_.records, records);
   ++pool_.counters_.replayed_batches;
+  return sink_.apply(applied_);
 }
 
 /// The segment table of the checkpoint does not have what was begun after it.

@@ -1,6 +1,8 @@
 // sink.h: what the log drives: the space and the client, in this order.
 #pragma once
 
+#include <utility>
+
 #include "pool/pool.h"
 
 namespace brindle {
@@ -13,8 +15,10 @@ class Pool::Sink final : public LogSink {
     u64 blocks = 0;
     for (const DataRecord& record : batch.records.data) blocks += record.data_blocks();
     pool_.space_.allocated(batch.first_data, blocks, batch.number);
-    co_await pool_.client_.apply(batch);
+    Task<void> rest = pool_.client_.apply(batch);
+    if (!rest.has_ended()) return apply_rest(std::move(rest));
     pool_.touch();
+    return rest;
   }
   Task<void> seal(u64 number) override {
     co_await pool_.client_.seal(number);
@@ -23,6 +27,11 @@ class Pool::Sink final : public LogSink {
   void latch(const Error& why) override { pool_.latch(why); }
 
  private:
+  Task<void> apply_rest(Task<void> rest) {
+    co_await std::move(rest);
+    pool_.touch();
+  }
+
   Pool& pool_;
 };
 

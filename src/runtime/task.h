@@ -3,12 +3,14 @@
 // Holds:  1. A task starts when it is awaited and resumes its awaiter when it ends (symmetric transfer, so depth costs no stack).
 //         2. It is awaited once. Destroying a task that was never awaited runs nothing.
 //         3. No exception leaves a task: an escaped one ends the process.
+//         4. A function that had nothing to wait for may return a task that has ended, and no coroutine is made.
 // Caller: any reactor; a task stays on the reactor on which it was started.
 #pragma once
 
 #include <coroutine>
 #include <exception>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "base/check.h"
@@ -52,7 +54,6 @@ template <>
 struct TaskPromise<void> : TaskPromiseBase {
   Task<void> get_return_object();
   void return_void() const noexcept {}
-  void take() const noexcept {}
 };
 
 }  // namespace detail
@@ -64,6 +65,9 @@ class [[nodiscard]] Task {
   using Handle = std::coroutine_handle<promise_type>;
 
   explicit Task(Handle handle) : handle_(handle) {}
+  /// One that has ended.
+  Task() requires std::is_void_v<T>
+  = default;
   Task(Task&& other) noexcept : handle_(std::exchange(other.handle_, {})) {}
   Task& operator=(Task&&) = delete;
   Task(const Task&) = delete;
@@ -74,14 +78,18 @@ class [[nodiscard]] Task {
 
   struct Awaiter {
     Handle handle;
-    bool await_ready() const noexcept { return false; }
+    bool await_ready() const noexcept { return std::is_void_v<T> && !handle; }
     std::coroutine_handle<> await_suspend(std::coroutine_handle<> awaiting) noexcept {
       handle.promise().continuation = awaiting;
       return handle;
     }
-    T await_resume() { return handle.promise().take(); }
+    T await_resume() {
+      if constexpr (!std::is_void_v<T>) return handle.promise().take();
+    }
   };
   Awaiter operator co_await() && noexcept { return Awaiter{handle_}; }
+  /// It has nothing to do any more, and never had a coroutine.
+  bool has_ended() const { return !handle_; }
 
  private:
   Handle handle_;

@@ -1,51 +1,71 @@
 // apply.cc: what each record of a batch does to catalog and maps, live and in replay alike.
 #include <algorithm>
+#include <utility>
 
 #include "base/planted.h"
 #include "volume/core.h"
 
 namespace brindle {
 
+/// Nearly all batches are data alone, over nodes that are in memory: those need no coroutine.
 Task<void> EngineCore::apply(AppliedBatch& batch) {
-  if (planted(Plant::data_first)) co_await apply_all_data(batch);
   batch.command_results.resize(batch.records.commands.size());
+  batch.data_results.resize(batch.records.data.size());
+  DataAt at{.name = batch.first_data, .crcs = batch.records.crcs.data(), .missing = {}};
+  if (!batch.records.commands.empty() || !apply_data(batch, at)) return apply_waiting(batch, std::move(at));
+  if (maps_.reclaiming()) reclaim_.notify_all();
+  return {};
+}
+
+Task<void> EngineCore::apply_waiting(AppliedBatch& batch, DataAt at) {
+  if (planted(Plant::data_first)) co_await apply_all_data(batch, at);
   for (size_t i = 0; i < batch.records.commands.size(); ++i) {
     Status status = co_await apply_command(batch, batch.records.commands[i]);
     if (watcher_ != nullptr) watcher_->applied(batch.number, batch.records.commands[i], status);
     batch.command_results[i] = std::move(status);
   }
-  if (!planted(Plant::data_first)) co_await apply_all_data(batch);
+  if (!planted(Plant::data_first)) co_await apply_all_data(batch, at);
   if (maps_.reclaiming()) reclaim_.notify_all();
 }
 
-Task<void> EngineCore::apply_all_data(AppliedBatch& batch) {
-  const BatchRecords& records = batch.records;
-  batch.data_results.resize(records.data.size());
-  SlotName next = batch.first_data;
-  const u32* crcs = records.crcs.data();
-  for (size_t i = 0; i < records.data.size(); ++i) {
-    const DataRecord& record = records.data[i];
-    Root* const head = written_head(record);
-    Status status;
-    if (head == nullptr) status = Error{Code::not_found, "the volume was deleted or made smaller"};
-    std::vector<PagePtr> held;
-    while (status) {
-      const Missing missing = maps_.write_needs(*head, record.first_block, record.count);
-      if (!missing) break;
-      status = co_await maps_.load(*missing, held);
-    }
-    if (status) {
-      maps_.write(*head, batch.number, record.first_block, record.count, record.zero ? SlotName{} : next, record.zero ? nullptr : crcs);
-    }
-    const u64 blocks = record.data_blocks();
-    if (watcher_ != nullptr) watcher_->applied(batch.number, record, {crcs, blocks}, status);
-    if (!status && !planted(Plant::lost_write)) {
-      for (u64 block = 0; block < blocks; ++block) pool_.space().free_block(next.plus(block));
-    }
-    next = next.plus(blocks);
-    crcs += blocks;
-    batch.data_results[i] = std::move(status);
+Task<void> EngineCore::apply_all_data(AppliedBatch& batch, DataAt& at) {
+  std::vector<PagePtr> held;  // what a record needs stays until it is applied
+  for (size_t waits = at.record; !apply_data(batch, at);) {
+    if (std::exchange(waits, at.record) != at.record) held.clear();
+    Status loaded = co_await maps_.load(*at.missing, held);
+    if (!loaded) ended(batch, at, std::move(loaded));
   }
+}
+
+/// Applies the data records from `at` on. False: it has come to one that needs the page that is `missing` there.
+bool EngineCore::apply_data(AppliedBatch& batch, DataAt& at) {
+  while (at.record < batch.records.data.size()) {
+    const DataRecord& record = batch.records.data[at.record];
+    Root* const head = written_head(record);
+    if (head == nullptr) {
+      ended(batch, at, Error{Code::not_found, "the volume was deleted or made smaller"});
+      continue;
+    }
+    at.missing = maps_.write_needs(*head, record.first_block, record.count);
+    if (at.missing) return false;
+    maps_.write(*head, batch.number, record.first_block, record.count, record.zero ? SlotName{} : at.name,
+                record.zero ? nullptr : at.crcs);
+    ended(batch, at, {});
+  }
+  return true;
+}
+
+/// The record has taken effect, or never will; `at` goes on behind it.
+void EngineCore::ended(AppliedBatch& batch, DataAt& at, Status status) {
+  const DataRecord& record = batch.records.data[at.record];
+  const u64 blocks = record.data_blocks();
+  if (watcher_ != nullptr) watcher_->applied(batch.number, record, {at.crcs, blocks}, status);
+  if (!status && !planted(Plant::lost_write)) {
+    for (u64 block = 0; block < blocks; ++block) pool_.space().free_block(at.name.plus(block));
+  }
+  batch.data_results[at.record++] = std::move(status);
+  at.name = at.name.plus(blocks);
+  at.crcs += blocks;
 }
 
 /// None: a lower number deleted it, or made it too small.

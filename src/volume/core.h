@@ -102,7 +102,17 @@ class EngineCore final : public Engine, public PoolClient {
 
   // apply.cc: what each command does. The ids are in it; nothing here can fail but for a damaged map.
   Task<Status> apply_command(const AppliedBatch& batch, const Command& command);
-  Task<void> apply_all_data(AppliedBatch& batch);
+  /// How far the data records of a batch are applied.
+  struct DataAt {
+    size_t record = 0;
+    SlotName name;              // of its first block, or of that of the next one that has any
+    const u32* crcs = nullptr;  // of its blocks
+    Missing missing;            // the page that it waits for
+  };
+  Task<void> apply_waiting(AppliedBatch& batch, DataAt at);
+  Task<void> apply_all_data(AppliedBatch& batch, DataAt& at);
+  bool apply_data(AppliedBatch& batch, DataAt& at);
+  void ended(AppliedBatch& batch, DataAt& at, Status status);
   Root* written_head(const DataRecord& record);
   Status apply_create(const AppliedBatch& batch, const CreateVolume& command);
   Status apply_snapshots(const AppliedBatch& batch, const CreateSnapshots& command);
