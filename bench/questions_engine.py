@@ -277,18 +277,19 @@ def map_memory(bench):
 
 def replay(bench):
     """A process that ends without a word, and another that opens its pool."""
-    mib = 128 if bench.quick else 192
+    mib = {"depth1": 1024, "depth32": 1024, "tail": 60}  # the tail ends before the engine's own flush
     path = bench.peers.path("engine.pool")
     values = {"depth1": [], "depth32": [], "tail": []}
     logs = {}
     for _ in range(bench.rounds):
         for key, depth, flushed in (("depth1", 1, True), ("depth32", 32, True), ("tail", 32, False)):
-            with Engine(bench, "4G", path, keep=True) as engine:
+            # So large that no checkpoint comes between.
+            with Engine(bench, "16G", path, keep=True) as engine:
                 engine.tell("volume", name="v", size="1G")
                 engine.tell("sync")
                 before = engine.tell("status")["written"]
-                # At depth 1 a block of records goes with each block of data. The tail ends before the engine's own flush.
-                blocks = (60 if key == "tail" else mib) * 256
+                # At depth 1 a block of records goes with each block of data.
+                blocks = mib[key] * 256
                 engine.tell("load", depth=depth, count=blocks // 2 if depth == 1 else blocks)
                 if flushed:
                     engine.tell("load", count=1, depth=1, fua=1)
@@ -296,7 +297,7 @@ def replay(bench):
                     time.sleep(0.1)
                 log = engine.tell("status")["written"] - before
                 engine.tell("drop")
-            with Engine(bench, "4G", path, create=False) as engine:
+            with Engine(bench, "16G", path, create=False) as engine:
                 took = engine.tell("status")
             if took["replayed_batches"] == 0:
                 raise ValueError("nothing was replayed")

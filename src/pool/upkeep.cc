@@ -9,7 +9,7 @@ namespace brindle {
 
 namespace {
 
-constexpr u64 log_bytes_max = 256 * MiB;        // of log that a crash would have to replay
+constexpr u64 log_bytes_max = 2 * GiB;          // of log that a crash would have to replay
 constexpr u64 flush_bytes = 64 * MiB;           // the engine flushes by itself after this much
 constexpr u64 names_freed_max = 512 * 1024;     // a list entry each, until the next seal
 constexpr u64 tick_ns = 100 * millisecond_ns;   // while there is something to tidy
