@@ -35,6 +35,11 @@ class PageCache {
     at->second->used = true;
     return at->second.get();
   }
+  /// The same for one who does not use it yet.
+  const Page* peek(const PageRef& ref) const {
+    const auto at = pages_.find(ref.name.raw);
+    return at == pages_.end() ? nullptr : at->second.get();
+  }
   /// Reads the page in, unless it is there; concurrent calls share one read.
   Task<Result<PagePtr>> load(PageRef ref);
   /// A page that just got its place.

@@ -57,6 +57,8 @@ class Maps {
   }
 
   // --- blocks
+  /// Fetches into the processor's cache what these writes will touch of pages in memory.
+  void fetch(std::span<const DataRecord> writes);
   /// Which pages a write to these blocks needs. Empty: none, it can be applied.
   Missing write_needs(const Root& head, u64 first_block, u64 count);
   /// Names the blocks of one data record; a name of none discards. All that it needs is in memory.
@@ -160,6 +162,9 @@ class Maps {
   /// What that page says.
   Missing entry_of(Page& page, u32 entry, BlockAt& out, Page*& from);
   void count_read(Page& page, Leaf& leaf);
+  // fetch.cc
+  const Page* glance(const Link& link) const;
+  const Page* glance(const Root& root, u64 leaf) const;
   // write.cc
   /// Of one without a place: it belongs to the checkpoint under way.
   bool is_sealed(const Page& page) const { return page.birth < sealed_number_; }

@@ -123,6 +123,7 @@ class Leaf final : public Page {
   void copy_to(LeafData& to) const { entries_.copy_to(to); }
   /// It is clean, and changes no more.
   void pack() { entries_.pack(); }
+  void fetch(u32 entry) const { entries_.fetch(entry); }
   bool is_folded() const { return entries_.is_folded(); }
   u64 bytes() const { return sizeof(Leaf) + entries_.bytes(); }
 

@@ -12,6 +12,7 @@ Task<void> EngineCore::apply(AppliedBatch& batch) {
   batch.command_results.resize(batch.records.commands.size());
   batch.data_results.resize(batch.records.data.size());
   DataAt at{.name = batch.first_data, .crcs = batch.records.crcs.data(), .missing = {}};
+  maps_.fetch(batch.records.data);
   if (!batch.records.commands.empty() || !apply_data(batch, at)) return apply_waiting(batch, std::move(at));
   if (maps_.reclaiming()) reclaim_.notify_all();
   return {};
