@@ -40,6 +40,7 @@ class Writer {
   void patch(size_t offset, const T& value) {
     std::memcpy(bytes_.data() + offset, &value, sizeof(T));
   }
+  void reserve(size_t size) { bytes_.reserve(size); }
   size_t size() const { return bytes_.size(); }
   Bytes bytes() const { return bytes_; }
   std::vector<std::byte> take() { return std::move(bytes_); }

@@ -1,5 +1,6 @@
 #include "format/page.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace brindle {
@@ -28,9 +29,12 @@ struct Run {
   SlotName name;
 };
 
+constexpr size_t runs_max = leaf_blocks * sizeof(u64) / run_size;  // more take more room than all names
+
+/// The runs of the leaf; of more than `runs_max` only one more than that.
 std::vector<Run> runs_of(const LeafData& leaf) {
   std::vector<Run> runs;
-  for (u32 i = 0; i < leaf_blocks; ++i) {
+  for (u32 i = 0; i < leaf_blocks && runs.size() <= runs_max; ++i) {
     const SlotName name = leaf.names[i];
     if (!name) continue;
     const bool goes_on = !runs.empty() && runs.back().first + runs.back().count == i &&
@@ -78,8 +82,15 @@ PageRef decode_page_ref(Reader& from) {
 
 std::vector<std::byte> encode_leaf(u64 birth, const LeafData& leaf) {
   const std::vector<Run> runs = runs_of(leaf);
-  const bool as_runs = runs.size() * run_size < leaf_blocks * sizeof(u64);
+  const bool as_runs = runs.size() <= runs_max;
+  std::array<u32, leaf_blocks> crcs;
+  u32 count = 0;
+  for (u32 i = 0; i < leaf_blocks; ++i) {
+    crcs[count] = leaf.crcs[i];
+    count += leaf.names[i] ? 1 : 0;
+  }
   Writer to;
+  to.reserve(sizeof(PageHeader) + (as_runs ? runs.size() * run_size : sizeof leaf.names) + count * sizeof(u32));
   to.put(PageHeader{.kind = PageKind::leaf,
                     .encoding = as_runs ? encoding_runs : encoding_names,
                     .count = as_runs ? static_cast<u32>(runs.size()) : 0,
@@ -93,9 +104,7 @@ std::vector<std::byte> encode_leaf(u64 birth, const LeafData& leaf) {
   } else {
     to.put(leaf.names);
   }
-  for (u32 i = 0; i < leaf_blocks; ++i) {
-    if (leaf.names[i]) to.put(leaf.crcs[i]);
-  }
+  to.put_bytes(std::as_bytes(std::span(crcs).first(count)));
   return to.take();
 }
 
@@ -120,20 +129,27 @@ Result<LeafData> decode_leaf(Bytes bytes, u64 birth) {
       end = first + count;
     }
   }
-  for (u32 i = 0; i < leaf_blocks; ++i) {
-    if (leaf.names[i]) leaf.crcs[i] = from.get<u32>();
-  }
+  const u64 count = leaf_blocks - static_cast<u64>(std::count(leaf.names.begin(), leaf.names.end(), SlotName{}));
+  const Bytes crcs = from.get_bytes(count * sizeof(u32));
   if (!from.done()) return senseless;
+  const std::byte* next = crcs.data();
+  for (u32 i = 0; i < leaf_blocks; ++i) {
+    if (!leaf.names[i]) continue;
+    std::memcpy(&leaf.crcs[i], next, sizeof(u32));
+    next += sizeof(u32);
+  }
   return leaf;
 }
 
 std::vector<std::byte> encode_patch(u64 birth, const PatchData& patch) {
   Writer to;
+  to.reserve(sizeof(PageHeader) + page_ref_size + sizeof patch.has +
+             patch.names.size() * (sizeof(SlotName) + sizeof(u32)));
   to.put(PageHeader{.kind = PageKind::patch, .count = static_cast<u32>(patch.names.size()), .birth = birth});
   encode_page_ref(to, patch.base);
   to.put(patch.has);
-  for (SlotName name : patch.names) to.put(name);
-  for (u32 crc : patch.crcs) to.put(crc);
+  to.put_bytes(std::as_bytes(std::span(patch.names)));
+  to.put_bytes(std::as_bytes(std::span(patch.crcs)));
   return to.take();
 }
 
@@ -147,12 +163,17 @@ Result<PatchData> decode_patch(Bytes bytes, u64 birth) {
   u32 bits = 0;
   for (u64 word : patch.has) bits += static_cast<u32>(std::popcount(word));
   if (!from.ok() || patch.base.kind == PageKind::node || bits != header.count) return senseless;
-  for (u32 i = 0; i < bits; ++i) {
-    patch.names.push_back(from.get<SlotName>());
-    if (!patch.base && !patch.names.back()) return senseless;
-  }
-  for (u32 i = 0; i < bits; ++i) patch.crcs.push_back(from.get<u32>());
+  const Bytes names = from.get_bytes(bits * sizeof(SlotName));
+  const Bytes crcs = from.get_bytes(bits * sizeof(u32));
   if (!from.done()) return senseless;
+  patch.names.resize(bits);
+  patch.crcs.resize(bits);
+  if (bits > 0) {
+    std::memcpy(patch.names.data(), names.data(), names.size());
+    std::memcpy(patch.crcs.data(), crcs.data(), crcs.size());
+  }
+  const bool hides = std::any_of(patch.names.begin(), patch.names.end(), [](SlotName name) { return !name; });
+  if (hides && !patch.base) return senseless;
   return patch;
 }
 
