@@ -98,16 +98,17 @@ std::string status(Rig& rig, Words&) {
   const auto& device = rig.device();
   const PoolCounters& pool = rig.engine().pool_counters();
   return fmt::format(
-      R"("size": {}, "used": {}, "free": {}, "live_blocks": {}, "table_bytes": {}, "kept": {}, "cache_bytes": {}, "resident": {}, )"
+      R"("size": {}, "used": {}, "free": {}, "live_blocks": {}, "table_bytes": {}, "kept": {}, "cache_bytes": {}, "segment_bytes": {}, "resident": {}, )"
       R"("log_bytes": {}, "checkpoints": {}, "replayed_batches": {}, "replay_us": {}, "written": {}, "writes": {}, )"
       R"("read": {}, "reads": {}, "flushes": {}, "filled": {}, "write_bytes": {}, "log_written": {}, "pages_written": {}, )"
       R"("tables_written": {}, "compacted_chunks": {}, "compacted_written": {}, "compacted_read": {}, "compaction_us": {}, )"
       R"("room_wait_us": {})",
-      now.size, now.used, now.free, rig.engine().live_blocks(), rig.engine().table_bytes(), rig.kept_bytes(), now.cache_bytes,
-      resident_bytes(), now.log_bytes, now.checkpoints, now.replayed_batches, now.replay_us, device.written.load(),
-      device.writes.load(), device.read.load(), device.reads.load(), device.flushes.load(), device.filled.load(),
-      now.write_bytes, pool.log_bytes_written, pool.page_bytes_written, pool.table_bytes_written, pool.compacted_chunks,
-      pool.compacted_bytes, pool.compaction_read_bytes, pool.compaction_ns / 1000, pool.room_wait_ns / 1000);
+      now.size, now.used, now.free, rig.engine().live_blocks(), rig.engine().table_bytes(), rig.kept_bytes(),
+      now.cache_bytes, now.segment_bytes, resident_bytes(), now.log_bytes, now.checkpoints, now.replayed_batches,
+      now.replay_us, device.written.load(), device.writes.load(), device.read.load(), device.reads.load(),
+      device.flushes.load(), device.filled.load(), now.write_bytes, pool.log_bytes_written, pool.page_bytes_written,
+      pool.table_bytes_written, pool.compacted_chunks, pool.compacted_bytes, pool.compaction_read_bytes,
+      pool.compaction_ns / 1000, pool.room_wait_ns / 1000);
 }
 
 }  // namespace brindle::bench

@@ -50,11 +50,7 @@ class FaultTest : public testing::Test {
     ADD_FAILURE() << "no such segment";
     return image->segments.begin()->second;
   }
-  static u64 first_live(const SegmentRecord& record) {
-    u64 slot = 0;
-    while ((record.live[slot / 64] >> (slot % 64) & 1) == 0) ++slot;
-    return slot;
-  }
+  static u64 first_live(const SegmentRecord& record) { return record.live.next(0, record.live.slots()); }
   RootRecord& branch() {
     for (auto& [id, record] : image->roots) {
       if (record.kind == RootKind::branch) return record;
@@ -81,31 +77,25 @@ TEST_F(FaultTest, NothingIsWrongWithASavedImage) {
 
 TEST_F(FaultTest, ASlotMarkedLiveThatNothingNames) {
   SegmentRecord& record = segment(SegmentKind::data, false);
-  u64 slot = 1;
-  while ((record.live[slot / 64] >> (slot % 64) & 1) != 0) ++slot;
-  record.live[slot / 64] |= u64{1} << (slot % 64);
+  record.live.set(record.live.next_gap(1, record.live.slots()), true);
   EXPECT_EQ(expect("space", "nothing names it"), std::set<std::string>{""});
 }
 
 TEST_F(FaultTest, APageSlotMarkedLiveThatNothingNames) {
   SegmentRecord& record = segment(SegmentKind::pages, false);
-  u64 slot = 0;
-  while ((record.live[slot / 64] >> (slot % 64) & 1) != 0) ++slot;
-  record.live[slot / 64] |= u64{1} << (slot % 64);
+  record.live.set(record.live.next_gap(0, record.live.slots()), true);
   expect("space", "nothing names it");
 }
 
 TEST_F(FaultTest, ABlockThatIsNotMarkedLive) {
   SegmentRecord& record = segment(SegmentKind::data, false);
-  const u64 slot = first_live(record);
-  record.live[slot / 64] ^= u64{1} << (slot % 64);
+  record.live.set(first_live(record), false);
   expect("space", "a block that is not marked live");
 }
 
 TEST_F(FaultTest, APageThatIsNotMarkedLive) {
   SegmentRecord& record = segment(SegmentKind::pages, false);
-  const u64 slot = first_live(record);
-  record.live[slot / 64] ^= u64{1} << (slot % 64);
+  record.live.set(first_live(record), false);
   expect("space", "a page of a map that is not marked live");
 }
 
@@ -363,14 +353,13 @@ TEST_F(FaultTest, SegmentsOutOfPlace) {
   wrong("shares its place", [&] { record.pieces[0].offset = segment(SegmentKind::pages, false).pieces[0].offset; });
   wrong("shares its place", [&] { record.pieces[0].offset = round_down(image->super.root_offset, image->super.chunk_size); });
   wrong("does not lie in the pool", [&] { record.pieces[0].offset = round_up(good.pieces[0].offset + 1, image->super.chunk_size) - block_size; });
-  wrong("header is marked live", [&] { record.live[0] |= 1; });
-  wrong("nothing lives in it", [&] { record.live.clear(); });
+  wrong("header is marked live", [&] { record.live.set(0, true); });
+  wrong("nothing lives in it", [&] { record.live = SlotSet(); });
 }
 
 TEST_F(FaultTest, PackedSegmentsOutOfPlace) {
   SegmentRecord& record = segment(SegmentKind::data, true);
-  const u64 slot = first_live(record);
-  record.present[slot / 64] ^= u64{1} << (slot % 64);
+  record.present.set(first_live(record), false);
   expect("table", "that it does not have");
 }
 
@@ -511,8 +500,8 @@ TEST_F(FaultTest, ALogThatStandsWhereTheCheckpointHasSomething) {
   Image killed(world.disk());
   // The block that the log just wrote is marked as one of a segment of the checkpoint.
   SegmentRecord planted{.number = killed.super.segment_limit - 1, .pieces = {{0, killed.super.log_base}}};
-  planted.live.assign(segment_slots(SegmentKind::data, killed.super.chunk_size) / 64, 0);
-  planted.live[0] = u64{1} << (killed.super.log_slot + 1);
+  planted.live = SlotSet(segment_slots(SegmentKind::data, killed.super.chunk_size));
+  planted.live.set(killed.super.log_slot + 1, true);
   killed.segments[planted.number] = planted;
   killed.save();
   expect_as_it_is("log", "has something else");

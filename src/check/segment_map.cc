@@ -59,20 +59,17 @@ bool SegmentMap::add(SegmentRecord record, const Place& place) {
   segment->record = std::move(record);
   SegmentRecord& own = segment->record;
   if (own.packed) {
-    u32 rank = 0;
-    for (u64 word : own.present) {
-      segment->ranks.push_back(rank);
-      rank += static_cast<u32>(std::popcount(word));
-    }
-    for (size_t i = 0; i < own.live.size(); ++i) {
-      if ((own.live[i] & ~own.present[i]) != 0) return wrong("slots are live that it does not have");
+    const auto live = own.live.bitmap();
+    const auto present = own.present.bitmap();
+    for (size_t i = 0; i < live.size(); ++i) {
+      if ((live[i] & ~present[i]) != 0) return wrong("slots are live that it does not have");
     }
   }
   if (own.kind == SegmentKind::data && own.live.empty()) return wrong("nothing lives in it");
-  if (own.kind == SegmentKind::data && bit_at(own.live, 0)) return wrong("its header is marked live");
+  if (own.kind == SegmentKind::data && own.live.has(0)) return wrong("its header is marked live");
   if (!claim_slots(*segment)) return wrong("it does not lie in the pool, or shares its place with another");
-  segment->reached.resize(own.live.size());
-  (own.kind == SegmentKind::data ? live_data_bytes_ : live_page_bytes_) += count_set(own.live) * slot_size(own.kind);
+  if (!own.live.empty()) segment->reached.resize(own.live.slots() / 64);
+  (own.kind == SegmentKind::data ? live_data_bytes_ : live_page_bytes_) += own.live.count() * slot_size(own.kind);
   segments_[number] = std::move(segment);
   return true;
 }
@@ -87,15 +84,10 @@ bool SegmentMap::pieces_are_sane(const SegmentRecord& record) const {
 /// Takes the blocks of all slots that live in the segment: where one is dead another segment may have been put.
 bool SegmentMap::claim_slots(const CheckedSegment& segment) {
   const SegmentRecord& record = segment.record;
-  const std::vector<u64>& own = record.live;
-  const u64 slots = segment_slots(record.kind, chunk_size_);
+  const SlotSet& own = record.live;
+  const u64 slots = own.slots();
   u64 last = 0;  // the block that this segment took last: slots of pages share one
-  for (u64 slot = 0; slot < slots && !own.empty(); ++slot) {
-    if (own[slot / 64] == 0) {
-      slot |= 63;
-      continue;
-    }
-    if (!bit_at(own, slot)) continue;
+  for (u64 slot = 0; (slot = own.next(slot, slots)) < slots; ++slot) {
     const auto at = locate(segment, slot, nullptr);
     if (!at) return false;
     const u64 block = round_down(*at, block_size);
@@ -125,7 +117,7 @@ std::optional<u64> SegmentMap::locate(const CheckedSegment& segment, u64 slot, u
   u64 rank = slot;
   u64 base = record.pieces.front().offset;
   if (record.packed) {
-    if (!bit_at(record.present, slot)) return std::nullopt;
+    if (!record.present.has(slot)) return std::nullopt;
     const auto next = std::upper_bound(record.pieces.begin(), record.pieces.end(), slot,
                                        [](u64 at, const SegmentPiece& piece) { return at < piece.first_slot; });
     if (next == record.pieces.begin()) return std::nullopt;
@@ -133,11 +125,7 @@ std::optional<u64> SegmentMap::locate(const CheckedSegment& segment, u64 slot, u
     const SegmentPiece& piece = *std::prev(next);
     first = piece.first_slot;
     base = piece.offset;
-    const auto rank_of = [&](u64 at) {
-      const u64 below = record.present[at / 64] & ((u64{1} << (at % 64)) - 1);
-      return segment.ranks[at / 64] + static_cast<u64>(std::popcount(below));
-    };
-    rank = rank_of(slot) - rank_of(first);
+    rank = record.present.count(first, slot);
   }
   const u64 at = base + rank * size;
   const u64 limit = std::min(round_down(base, chunk_size_) + chunk_size_, device_size_);
@@ -145,7 +133,7 @@ std::optional<u64> SegmentMap::locate(const CheckedSegment& segment, u64 slot, u
   if (run != nullptr) {
     u64 next = slot + 1;
     while (next < end && at + (next - slot + 1) * size <= limit && next - slot < page_length_max / page_slot_size &&
-           (!record.packed || bit_at(record.present, next))) {
+           (!record.packed || record.present.has(next))) {
       ++next;
     }
     *run = next - slot;
@@ -161,7 +149,7 @@ std::optional<u64> SegmentMap::locate(SlotName name, SegmentKind kind, u64* run)
 
 bool SegmentMap::is_live(SlotName name) {
   const CheckedSegment* const segment = find(name.segment());
-  return segment != nullptr && bit_at(segment->record.live, name.slot());
+  return segment != nullptr && segment->record.live.has(name.slot());
 }
 
 bool SegmentMap::reach(SlotName name) {
@@ -182,13 +170,9 @@ void SegmentMap::forget_reached() {
 void SegmentMap::report_leaks() {
   for (const auto& [number, segment] : segments_) {
     const SegmentRecord& record = segment->record;
-    const u64 slots = segment_slots(record.kind, chunk_size_);
-    for (u64 slot = 0; slot < slots && !record.live.empty(); ++slot) {
-      if ((record.live[slot / 64] & ~segment->reached[slot / 64]) == 0) {
-        slot |= 63;
-        continue;
-      }
-      if (!bit_at(record.live, slot) || bit_at(segment->reached, slot)) continue;
+    const u64 slots = record.live.slots();
+    for (u64 slot = 0; (slot = record.live.next(slot, slots)) < slots; ++slot) {
+      if (bit_at(segment->reached, slot)) continue;
       const auto at = locate(*segment, slot, nullptr);
       findings_.pool("space", at.value_or(0), slot_size(record.kind),
                      fmt::format("segment {}: marked live, and nothing names it", number));

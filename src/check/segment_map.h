@@ -18,7 +18,6 @@ namespace brindle {
 struct CheckedSegment {
   SegmentRecord record;
   std::vector<u64> reached;  // bitmap of slots that a map names
-  std::vector<u32> ranks;    // of a packed one: present slots before each word
 };
 
 class SegmentMap {

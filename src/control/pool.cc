@@ -31,7 +31,8 @@ Answer Api::status(Call& call) {
   to.begin_object().member("version", about_.version).member("uptime_s", (home_.now_ns() - started_ns_) / second_ns);
   to.member("pid", static_cast<u64>(getpid()));
   write_pool(to.key("pool"), now);
-  to.key("cache").begin_object().member("bytes", now.cache_bytes).member("memory_max", now.memory_max);
+  to.key("cache").begin_object().member("bytes", now.cache_bytes).member("segment_bytes", now.segment_bytes);
+  to.member("memory_max", now.memory_max);
   to.member("hits", now.cache_hits).member("misses", now.cache_misses).end_object();
   to.key("io").begin_object().member("reads", now.reads).member("read_bytes", now.read_bytes);
   to.member("writes", now.writes).member("write_bytes", now.write_bytes).member("flushes", now.flushes);

@@ -80,8 +80,7 @@ TEST(Format, PagesAreTheBytesThatThePageSays) {
 TEST(Format, TablesAreTheBytesThatThePageSays) {
   Writer segment;
   SegmentRecord record{.number = 5, .pieces = {{0, 0x80000}}};
-  record.live.assign(2, 0);
-  record.live[0] = 2;
+  record.live = SlotSet::of({2, 0});
   encode_segment(segment, record);
   EXPECT_EQ(hex(segment.bytes()), "0500000000000000" "00" "02" "01" "00" "0000080000000000" "0200000000000000" "0000000000000000");
 
@@ -233,8 +232,7 @@ TEST(Format, EveryTruncationIsRefused) {
 TEST(Format, NonsenseIsRefusedAndNotBent) {
   const auto segment = [](const std::function<void(SegmentRecord&)>& change) {
     SegmentRecord record{.number = 5, .packed = true, .pieces = {{1, 0x80000}, {7, 0x90000}}};
-    record.live.assign(2, 1);
-    record.present.assign(2, 1);
+    record.live = record.present = SlotSet::of({1, 1});
     change(record);
     Writer to;
     encode_segment(to, record);

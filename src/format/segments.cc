@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "base/bitmap.h"
-
 namespace brindle {
 
 namespace {
@@ -20,18 +18,13 @@ constexpr unsigned kind_bits = 2;
 
 u64 bitmap_words(u64 bits) { return div_up(bits, 64); }
 
-bool is_full(const std::vector<u64>& bitmap) {
-  return !bitmap.empty() && std::all_of(bitmap.begin(), bitmap.end(), [](u64 word) { return word == ~u64{0}; });
-}
-
-bool is_empty(const std::vector<u64>& bitmap) {
-  return std::all_of(bitmap.begin(), bitmap.end(), [](u64 word) { return word == 0; });
-}
-
-void set_runs(std::vector<u64>& bitmap, const std::vector<SlotRun>& runs, bool on) {
+/// False: a slot is not there.
+bool set_runs(SlotSet& slots, const std::vector<SlotRun>& runs, bool in) {
+  if (!runs.empty() && u64{runs.back().first} + runs.back().count > slots.slots()) return false;
   for (const SlotRun& run : runs) {
-    for (u64 slot = run.first; slot < u64{run.first} + run.count; ++slot) set_bit_to(bitmap, slot, on);
+    for (u64 slot = run.first; slot < u64{run.first} + run.count; ++slot) slots.set(slot, in);
   }
+  return true;
 }
 
 void encode_runs(Writer& to, const SegmentChange& change) {
@@ -70,7 +63,7 @@ void decode_runs(Reader& from, SegmentChange& change, u64 slots_max) {
 }  // namespace
 
 void encode_segment(Writer& to, const SegmentRecord& segment) {
-  const bool all = is_full(segment.live);
+  const bool all = !segment.live.empty() && segment.live.count() == segment.live.slots();
   u8 flags = segment.packed ? flag_packed : 0;
   if (all) {
     flags |= flag_all_live;
@@ -85,8 +78,8 @@ void encode_segment(Writer& to, const SegmentRecord& segment) {
     to.put_varint(piece.first_slot);
     to.put(piece.offset);
   }
-  if ((flags & flag_live) != 0) to.put_words(segment.live);
-  if (segment.packed) to.put_words(segment.present);
+  if ((flags & flag_live) != 0) to.put_words(segment.live.bitmap());
+  if (segment.packed) to.put_words(segment.present.bitmap());
 }
 
 SegmentRecord decode_segment(Reader& from, u64 chunk_size) {
@@ -109,10 +102,10 @@ SegmentRecord decode_segment(Reader& from, u64 chunk_size) {
     if (first_slot >= slots || !upward) from.fail();
     segment.pieces.push_back({static_cast<u32>(first_slot), from.get<u64>()});
   }
-  if ((flags & flag_live) != 0 && from.ok()) segment.live = from.get_words(bitmap_words(slots));
-  if (segment.packed && from.ok()) segment.present = from.get_words(bitmap_words(slots));
+  if ((flags & flag_live) != 0 && from.ok()) segment.live = SlotSet::of(from.get_words(bitmap_words(slots)));
+  if (segment.packed && from.ok()) segment.present = SlotSet::of(from.get_words(bitmap_words(slots)));
   if (!from.ok()) return {};
-  if ((flags & flag_all_live) != 0) segment.live.assign(bitmap_words(slots), ~u64{0});
+  if ((flags & flag_all_live) != 0) segment.live = SlotSet::of(std::vector<u64>(bitmap_words(slots), ~u64{0}));
   return segment;
 }
 
@@ -170,15 +163,10 @@ Result<std::set<u64>> SegmentTable::apply(const Place& place, Bytes changes) {
         continue;
       }
       SegmentRecord& record = at->second.record;
-      const u64 slots = segment_slots(record.kind, chunk_size_);
-      const auto beyond = [slots](const std::vector<SlotRun>& runs) {
-        return !runs.empty() && u64{runs.back().first} + runs.back().count > slots;
-      };
-      if (beyond(change.live) || beyond(change.dead)) return Error{Code::corrupt, "a slot changed that its segment does not have"};
-      record.live.resize(bitmap_words(slots));
-      set_runs(record.live, change.live, true);
-      set_runs(record.live, change.dead, false);
-      if (is_empty(record.live)) record.live.clear();
+      if (record.live.slots() == 0) record.live = SlotSet(segment_slots(record.kind, chunk_size_));
+      if (!set_runs(record.live, change.live, true) || !set_runs(record.live, change.dead, false)) {
+        return Error{Code::corrupt, "a slot changed that its segment does not have"};
+      }
       continue;
     }
     unknown_.erase(change.number);

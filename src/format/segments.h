@@ -15,6 +15,7 @@
 
 #include "base/codec.h"
 #include "base/result.h"
+#include "format/slot_set.h"
 #include "format/tables.h"
 
 namespace brindle {
@@ -34,8 +35,8 @@ struct SegmentRecord {
   SegmentKind kind = SegmentKind::data;
   bool packed = false;
   std::vector<SegmentPiece> pieces;
-  std::vector<u64> live;       // bitmap of slots; empty: none is live
-  std::vector<u64> present;    // bitmap of slots, of a packed segment
+  SlotSet live;
+  SlotSet present;  // of a packed segment
 };
 
 /// So many slots of a segment from `first` on.

@@ -15,8 +15,8 @@ SegmentRecord whole_segment(u64 number, const std::vector<u64>& live) {
   SegmentRecord record;
   record.number = number;
   record.pieces = {{0, number * chunk_size}};
-  if (!live.empty()) record.live.resize(div_up(slots, 64));
-  for (u64 slot : live) set_bit(record.live, slot);
+  record.live = SlotSet(slots);
+  for (u64 slot : live) record.live.set(slot, true);
   return record;
 }
 
@@ -58,7 +58,7 @@ std::string told(const std::vector<SegmentRecord>& records, const std::vector<st
     text += std::to_string(number) + ":";
     const SegmentRecord& record = table.entries().at(number).record;
     for (u64 slot = 0; slot < slots; ++slot) {
-      if (bit_at(record.live, slot)) text += " " + std::to_string(slot);
+      if (record.live.has(slot)) text += " " + std::to_string(slot);
     }
     text += ";";
   }

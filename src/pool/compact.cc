@@ -245,7 +245,7 @@ Task<Status> Pool::evacuate(Source& source) {
     if (auto flushed = co_await target_->flush(); !flushed) co_return flushed;
   }
   for (Move& move : moves) {
-    if (!move.segment->retired) space_.moved(*move.segment, std::move(move.pieces), std::move(move.present));
+    if (!move.segment->retired) space_.moved(*move.segment, std::move(move.pieces), SlotSet::of(move.present));
   }
   co_return status;
 }
@@ -260,17 +260,15 @@ Task<Status> Pool::copy_segment(Segment& segment, Source& source, std::vector<Mo
   const u64 slots = segment_slots(record.kind, chunk_size);
   if (record.kind == SegmentKind::pages) {
     // A page stays in one piece, so all of them go to one chunk; a segment nearly full of live pages stays as it is.
-    const u64 bytes = u64{segment.live_count} * slot_bytes;
+    const u64 bytes = record.live.count() * slot_bytes;
     if (bytes + 4 * block_size > chunk_size) co_return Status{};
     if (auto chosen = co_await target_->reserve(bytes); !chosen) co_return chosen.error();
   }
   if (space_.read_from_before_seal(compaction_reads_)) co_return Status{};
   // What dies from here on is copied as well: it is there, and nobody points at it.
-  std::vector<u64> live = record.live;
-  live.resize(div_up(slots, 64));
+  const std::vector<u64> live = record.live.bitmap();
   const std::vector<SegmentPiece> before = record.pieces;
-  Move move{&segment, {}, record.present};
-  if (move.present.empty()) move.present.assign(div_up(slots, 64), ~u64{0});
+  Move move{&segment, {}, record.packed ? record.present.bitmap() : std::vector<u64>(div_up(slots, 64), ~u64{0})};
   bool begun = false;
   for (size_t i = 0; i < before.size(); ++i) {
     const u64 end = piece_end(before, i, slots);

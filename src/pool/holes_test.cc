@@ -26,7 +26,7 @@ class HolesTest : public testing::Test {
     for (u32 slot = from; slot < to; ++slot) space.free_block(SlotName::of(1, slot));
   }
   void move_to(u64 chunk) {
-    space.moved(*segment, {{0, space.chunk_offset(chunk)}}, std::vector<u64>(chunk_blocks / 64, ~u64{0}));
+    space.moved(*segment, {{0, space.chunk_offset(chunk)}}, SlotSet::of(std::vector<u64>(chunk_blocks / 64, ~u64{0})));
   }
 
   Space space{chunk_size_min};

@@ -12,26 +12,19 @@ namespace brindle {
 
 namespace {
 
-std::vector<u32> ranks_of(const std::vector<u64>& bitmap) {
-  std::vector<u32> ranks(bitmap.size());
-  u32 rank = 0;
-  for (size_t word = 0; word < bitmap.size(); ++word) {
-    ranks[word] = rank;
-    rank += static_cast<u32>(std::popcount(bitmap[word]));
-  }
-  return ranks;
-}
-
-u64 rank_of(const Segment& segment, u64 slot) {
-  const u64 below = segment.record.present[slot / 64] & ((u64{1} << (slot % 64)) - 1);
-  return segment.ranks[slot / 64] + static_cast<u64>(std::popcount(below));
-}
-
 /// The last piece that begins at the slot or before; the first one where none does.
 size_t piece_of(const SegmentRecord& record, u64 slot) {
+  if (record.pieces.size() == 1) return 0;
   const auto next = std::upper_bound(record.pieces.begin(), record.pieces.end(), slot,
                                      [](u64 at, const SegmentPiece& piece) { return at < piece.first_slot; });
   return next == record.pieces.begin() ? 0 : static_cast<size_t>(next - record.pieces.begin()) - 1;
+}
+
+/// Bytes of memory, with what the allocator and the tables of segments take for it.
+u64 memory_of(const Segment& segment) {
+  constexpr u64 of_each = sizeof(Segment) + 96;
+  const SegmentRecord& record = segment.record;
+  return of_each + record.live.bytes() + record.present.bytes() + record.pieces.size() * sizeof(SegmentPiece);
 }
 
 }  // namespace
@@ -155,7 +148,7 @@ std::map<u64, u64> Space::live_by_chunk(const SegmentRecord& record) const {
     u64& in_chunk = bytes[record.pieces[i].offset / chunk_size_];
     if (record.live.empty()) continue;
     const u64 end = piece_end(record.pieces, i, slots);
-    in_chunk += count_bits(record.live, record.pieces[i].first_slot, end) * slot_size(record.kind);
+    in_chunk += record.live.count(record.pieces[i].first_slot, end) * slot_size(record.kind);
   }
   return bytes;
 }
@@ -165,13 +158,10 @@ Segment& Space::add_segment(SegmentRecord record, bool open) {
   auto segment = std::make_unique<Segment>();
   segment->record = std::move(record);
   segment->open = open;
-  if (segment->record.packed) segment->ranks = ranks_of(segment->record.present);
-  const u64 slots = segment_slots(segment->record.kind, chunk_size_);
-  if (!segment->record.live.empty()) {
-    segment->live_count = static_cast<u32>(count_bits(segment->record.live, 0, slots));
-  }
+  if (segment->record.live.empty()) segment->record.live = SlotSet(segment_slots(segment->record.kind, chunk_size_));
   settle_in(*segment);
-  if (!open && segment->live_count == 0) closed_.insert(number);
+  if (!open && segment->record.live.empty()) closed_.insert(number);
+  memory_bytes_ += memory_of(*segment);
   changed(*segment);
   return *(segments_[number] = std::move(segment));
 }
@@ -203,25 +193,26 @@ std::optional<u64> Space::locate(SlotName name, u64* run) const {
     if (run != nullptr) *run = slots - slot;
     return segment->base + slot * slot_size(record.kind);
   }
-  if (!bit_at(record.present, slot)) return std::nullopt;
+  if (!record.present.has(slot)) return std::nullopt;
   const size_t piece = piece_of(record, slot);
   const u64 first = record.pieces[piece].first_slot;
   if (slot < first) return std::nullopt;
   if (run != nullptr) {
     const u64 end = piece_end(record.pieces, piece, slots);
-    *run = next_bit(record.present, false, slot, end) - slot;
+    *run = record.present.next_gap(slot, end) - slot;
   }
-  return record.pieces[piece].offset + (rank_of(*segment, slot) - rank_of(*segment, first)) * slot_size(record.kind);
+  return record.pieces[piece].offset + record.present.count(first, slot) * slot_size(record.kind);
 }
 
-void Space::moved(Segment& segment, std::vector<SegmentPiece> pieces, std::vector<u64> present) {
+void Space::moved(Segment& segment, std::vector<SegmentPiece> pieces, SlotSet present) {
   moved_ = true;
+  memory_bytes_ -= memory_of(segment);
   leave_chunks(segment);
   const std::vector<SegmentPiece> before = std::exchange(segment.record.pieces, std::move(pieces));
   segment.record.present = std::move(present);
   segment.record.packed = true;
-  segment.ranks = ranks_of(segment.record.present);
   settle_in(segment);
+  memory_bytes_ += memory_of(segment);
   if (!planted(Plant::move_untold)) segment.lies_elsewhere();
   changed(segment);
   for (const SegmentPiece& piece : before) settle_chunk(piece.offset / chunk_size_);
@@ -239,11 +230,11 @@ std::optional<std::vector<u64>> Space::blocks_lived_in(u64 chunk) const {
     for (size_t i = 0; i < record.pieces.size() && !record.live.empty(); ++i) {
       if (record.pieces[i].offset / chunk_size_ != chunk) continue;
       const u64 end = piece_end(record.pieces, i, slots);
-      for (u64 slot = record.pieces[i].first_slot; (slot = next_bit(record.live, true, slot, end)) < end;) {
+      for (u64 slot = record.pieces[i].first_slot; (slot = record.live.next(slot, end)) < end;) {
         u64 run = 0;
         const auto at = locate(SlotName::of(record.number, slot), &run);
         if (!at) return std::nullopt;
-        run = std::min(run, next_bit(record.live, false, slot, end) - slot);
+        run = std::min(run, record.live.next_gap(slot, end) - slot);
         const u64 last = (*at + run * slot_bytes - 1 - chunk_offset(chunk)) / block_size;
         for (u64 block = (*at - chunk_offset(chunk)) / block_size; block <= last; ++block) {
           set_bit_to(blocks, block, true);
@@ -297,19 +288,16 @@ void Space::placed_page(const PageRef& page) {
 
 void Space::set_live(Segment& segment, u32 slot, u64 count, bool live) {
   SegmentRecord& record = segment.record;
-  const u64 slots = segment_slots(record.kind, chunk_size_);
-  if (record.live.empty()) record.live.resize(div_up(slots, 64));
   size_t piece = piece_of(record, slot);
+  memory_bytes_ -= record.live.bytes();
   for (u64 at = slot; at < slot + count; ++at) {
-    CHECK_NOTE(at < slots && bit_at(record.live, at) != live, live ? "a slot given twice" : "a slot freed twice");
-    record.live[at / 64] ^= u64{1} << (at % 64);
+    CHECK_NOTE(record.live.set(at, live), live ? "a slot given twice" : "a slot freed twice");
     if (piece + 1 < record.pieces.size() && record.pieces[piece + 1].first_slot == at) ++piece;
     u64& bytes = segment_live_[record.pieces[piece].offset / chunk_size_];
     bytes = live ? bytes + slot_size(record.kind) : bytes - slot_size(record.kind);
   }
-  segment.live_count += static_cast<u32>(live ? count : -count);
-  if (segment.live_count == 0) record.live.clear();
-  if (segment.live_count == 0 && !live) closed_.insert(record.number);
+  memory_bytes_ += record.live.bytes();
+  if (record.live.empty() && !live) closed_.insert(record.number);
   touched(segment, {slot, static_cast<u32>(count)});
   changed(segment);
 }
@@ -380,7 +368,7 @@ void Space::retire_closed() {
     Segment* segment = find(*at);
     const bool replayed = segment != nullptr && segment->last_batch >= sealed_number_ && !planted(Plant::log_freed);
     const bool needed = segment != nullptr && (segment->open || replayed);
-    if (segment != nullptr && !needed && segment->live_count == 0 && !segment->retired) {
+    if (segment != nullptr && !needed && segment->record.live.empty() && !segment->retired) {
       segment->retired = true;
       retiring_.push_back(*at);
       changed(*segment);
@@ -432,7 +420,11 @@ void Space::leave(u64 generation) {
 
 void Space::drain_releases() {
   while (!releases_.empty() && (readers_.empty() || readers_.front().generation > releases_.front().generation)) {
-    for (u64 number : releases_.front().segments) segments_.erase(number);
+    for (u64 number : releases_.front().segments) {
+      const auto at = segments_.find(number);
+      memory_bytes_ -= memory_of(*at->second);
+      segments_.erase(at);
+    }
     for (u64 chunk : releases_.front().chunks) {
       give_back(chunk);
     }

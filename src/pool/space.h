@@ -54,11 +54,9 @@ enum class InTable : u8 {
 struct Segment {
   u64 base = 0;  // byte address of slot 0, unless it is packed
   SegmentRecord record;
-  u32 live_count = 0;          // of record.live
   bool open = false;           // the log or a checkpoint still adds to it
   bool retired = false;        // nothing lives in it any more; it is kept until its chunk is released
   u64 last_batch = 0;          // of a log segment: replay needs it while a checkpoint is not above this number
-  std::vector<u32> ranks;      // of a packed segment: present slots before each word of the bitmap
   InTable in_table = InTable::no;
   bool changed = false;          // since the last checkpoint told of it
   std::vector<SlotRun> touched;  // slots that came to life or died since then, of one that is in the table here
@@ -118,7 +116,7 @@ class Space {
   /// The byte address of `slot`; nothing when the segment table knows no such slot. `run`: how many slots follow in place.
   std::optional<u64> locate(SlotName name, u64* run = nullptr) const;
   /// Compaction moved what lives in a segment.
-  void moved(Segment& segment, std::vector<SegmentPiece> pieces, std::vector<u64> present);
+  void moved(Segment& segment, std::vector<SegmentPiece> pieces, SlotSet present);
   /// Does the log or a checkpoint still add to something in `chunk`?
   bool is_open(u64 chunk) const { return open_in_[chunk] > 0; }
   /// Of what was ever placed in `chunk` since it was taken: a replay from a checkpoint above this number needs nothing there.
@@ -181,6 +179,8 @@ class Space {
   // --- the segment table
   /// Of all segments: what the table is long by, beside a bit or two for each block.
   u64 pieces() const { return pieces_; }
+  /// What it takes in memory.
+  u64 memory_bytes() const { return memory_bytes_; }
   struct Changes {
     Writer bytes;              // as the table of changes has them
     std::vector<u64> buckets;  // keys, rising
@@ -226,6 +226,7 @@ class Space {
   boost::unordered_flat_map<u64, std::unique_ptr<Segment>> segments_;  // each block that is read looks into it
   std::map<u64, std::vector<u64>> changed_;     // numbers of the segments that did, by bucket, in any order there
   u64 pieces_ = 0;
+  u64 memory_bytes_ = 0;  // of all segments
 
   struct Range {
     SlotName first;

@@ -14,17 +14,17 @@ constexpr u64 touched_part = 64;
 
 /// Is it in the segment table? A log segment without live slots is found again by replay, if it is needed at all.
 bool is_listed(const Segment& segment) {
-  return !segment.retired && (segment.record.kind == SegmentKind::pages || segment.live_count > 0);
+  return !segment.retired && (segment.record.kind == SegmentKind::pages || !segment.record.live.empty());
 }
 
 /// The touched slots by what they are now.
-void sort_out(std::vector<SlotRun> touched, const std::vector<u64>& live, SegmentChange& change) {
+void sort_out(std::vector<SlotRun> touched, const SlotSet& live, SegmentChange& change) {
   std::sort(touched.begin(), touched.end(), [](const SlotRun& a, const SlotRun& b) { return a.first < b.first; });
   u64 slot = 0;
   for (const SlotRun& run : touched) {
     const u64 end = u64{run.first} + run.count;
     for (slot = std::max<u64>(slot, run.first); slot < end; ++slot) {
-      std::vector<SlotRun>& runs = bit_at(live, slot) ? change.live : change.dead;
+      std::vector<SlotRun>& runs = live.has(slot) ? change.live : change.dead;
       if (!runs.empty() && u64{runs.back().first} + runs.back().count == slot) {
         ++runs.back().count;
       } else {
@@ -114,7 +114,7 @@ Status Space::load(SegmentTable& table) {
     Segment& segment = add_segment(std::move(record), false);
     segment.in_table = InTable::here;
     segment.changed = false;  // loading is no change
-    (kind == SegmentKind::data ? live_blocks_ : live_page_slots_) += segment.live_count;
+    (kind == SegmentKind::data ? live_blocks_ : live_page_slots_) += segment.record.live.count();
   }
   changed_.clear();
   return {};

@@ -64,7 +64,8 @@ u64 Pool::held_together(u64 chunk) const {
   if (!lived_in) return blocks;
   u64 sum = 0;
   for (const Segment* segment : space_.residents(chunk)) {
-    if (segment->record.kind == SegmentKind::pages) sum += div_up(segment->live_count * page_slot_size, block_size);
+    if (segment->record.kind == SegmentKind::pages)
+      sum += div_up(segment->record.live.count() * page_slot_size, block_size);
   }
   for (u64 from = 0; (from = next_bit(*lived_in, true, from, blocks)) < blocks;) {
     const u64 to = next_bit(*lived_in, false, from, blocks);

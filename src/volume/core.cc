@@ -202,10 +202,10 @@ Task<void> EngineCore::run_retrier() {
 }
 
 void EngineCore::fit_cache() {
-  const u64 entries = (catalog_.size() + maps_.roots().size()) * entry_bytes / 2;
+  const u64 others = (catalog_.size() + maps_.roots().size()) * entry_bytes / 2 + pool_.space().memory_bytes();
   const u64 cache = options_.memory_max * cache_part_of_8 / 8;
   const u64 least = std::min(cache_min, options_.memory_max / 4);
-  maps_.cache().set_bytes_max(std::max(least, cache > entries ? cache - entries : 0));
+  maps_.cache().set_bytes_max(std::max(least, cache > others ? cache - others : 0));
 }
 
 Task<Status> EngineCore::sync() {
@@ -294,6 +294,7 @@ PoolStatus EngineCore::status() {
   status.writable = !pool_.latched();
   status.health = health();
   status.cache_bytes = maps_.cache().bytes() + maps_.dirty_bytes();
+  status.segment_bytes = pool_.space().memory_bytes();
   status.memory_max = options_.memory_max;
   status.cache_hits = maps_.cache().hits();
   status.cache_misses = maps_.cache().misses();

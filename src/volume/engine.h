@@ -101,6 +101,7 @@ struct PoolStatus {
   bool writable = true;
   std::string health;   // "ok", or why not
   u64 cache_bytes = 0;
+  u64 segment_bytes = 0;  // of memory for the table that tells where blocks lie
   u64 memory_max = 0;
   u64 cache_hits = 0;
   u64 cache_misses = 0;

@@ -99,12 +99,10 @@ std::optional<u64> Image::locate(SlotName name) const {
   if (at == segments.end()) return std::nullopt;
   const SegmentRecord& record = at->second;
   if (!record.packed) return record.pieces.front().offset + name.slot() * slot_size(record.kind);
-  if (!bit_at(record.present, name.slot())) return std::nullopt;
+  if (!record.present.has(name.slot())) return std::nullopt;
   size_t piece = record.pieces.size() - 1;
   while (piece > 0 && record.pieces[piece].first_slot > name.slot()) --piece;
-  u64 rank = 0;
-  for (u64 slot = record.pieces[piece].first_slot; slot < name.slot(); ++slot)
-    rank += bit_at(record.present, slot) ? 1 : 0;
+  const u64 rank = record.present.count(record.pieces[piece].first_slot, name.slot());
   return record.pieces[piece].offset + rank * slot_size(record.kind);
 }
 

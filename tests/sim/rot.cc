@@ -87,8 +87,7 @@ class Living {
     std::vector<Range> out;
     for (const SegmentRecord& segment : segments_) {
       if (segment.kind != kind || segment.packed) continue;
-      for (u64 slot = 0; slot < segment.live.size() * 64; ++slot) {
-        if ((segment.live[slot / 64] >> (slot % 64) & 1) == 0) continue;
+      for (u64 slot = 0; (slot = segment.live.next(slot, segment.live.slots())) < segment.live.slots(); ++slot) {
         out.push_back({segment.pieces.front().offset + slot * slot_size(kind), slot_size(kind)});
       }
     }
