@@ -12,9 +12,11 @@ namespace brindle {
 
 namespace {
 
-// Of the memory that the engine may use: pages in memory unchanged, and pages that the next checkpoint writes.
+// Of the memory that the engine may use: pages in memory unchanged, and pages that the next checkpoint writes. The rest is for the catalog
+// and for the segment table; what they have beyond it is missing in the cache.
 constexpr u64 cache_part_of_8 = 4;
 constexpr u64 dirty_part_of_8 = 3;
+constexpr u64 tables_part_of_8 = 1;
 constexpr u64 cache_min = 4 * MiB;
 // What a catalog entry, its root and its share of the segment table take, as measured with 100,000 snapshots.
 constexpr u64 entry_bytes = 700;
@@ -202,10 +204,11 @@ Task<void> EngineCore::run_retrier() {
 }
 
 void EngineCore::fit_cache() {
-  const u64 others = (catalog_.size() + maps_.roots().size()) * entry_bytes / 2 + pool_.space().memory_bytes();
+  const u64 tables = (catalog_.size() + maps_.roots().size()) * entry_bytes / 2 + pool_.space().memory_bytes();
   const u64 cache = options_.memory_max * cache_part_of_8 / 8;
+  const u64 all = cache + options_.memory_max * tables_part_of_8 / 8;
   const u64 least = std::min(cache_min, options_.memory_max / 4);
-  maps_.cache().set_bytes_max(std::max(least, cache > others ? cache - others : 0));
+  maps_.cache().set_bytes_max(std::clamp(all > tables ? all - tables : 0, least, cache));
 }
 
 Task<Status> EngineCore::sync() {
