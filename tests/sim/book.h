@@ -71,8 +71,13 @@ class Book final : public ApplyWatcher {
   void spoiled() { must_ = std::min(must_, marks_.durable); }
   void opening();
   /// The pool is open and at batch `last`. With `any` damage may have cost it the end of the log. Opened read-only it has
-  /// made nothing durable: another crash may take more.
+  /// changed nothing: another crash may take more, and there may be more when staging memory is found, or the same bit rots back.
   void opened(u64 last, bool any, bool read_only = false);
+  /// Nothing behind that batch must be there any more.
+  void give_up_behind(u64 last) {
+    must_ = std::min(must_, last);
+    marks_ = {std::min(marks_.acked, last), std::min(marks_.durable, last)};
+  }
 
   // --- ApplyWatcher
   void applied(u64 number, const Command& command, const Status& status) override;

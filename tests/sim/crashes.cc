@@ -42,17 +42,19 @@ void Book::opened(u64 last, bool any, bool read_only) {
   }
   if (number_ > last) fail_(fmt::format("batch {} was replayed, and the pool says that it is at {}", number_, last));
   if (number_ == 0) now_ = state_at(last);
-  states_.erase(states_.upper_bound(last), states_.end());
-  effects_.erase(effects_.upper_bound(last), effects_.end());
-  // Of a batch that was not replayed to its end, nothing may be left over.
-  if (number_ != 0 && effects_.count(number_) > 0 && effects_[number_].size() > at_) effects_[number_].resize(at_);
-  states_[last] = now_;
-  number_ = opened_at_ = last;
-  if (!read_only) {
+  if (read_only) {
+    marks_.acked = std::min(marks_.acked, must_);
+  } else {
+    states_.erase(states_.upper_bound(last), states_.end());
+    effects_.erase(effects_.upper_bound(last), effects_.end());
+    // Of a batch that was not replayed to its end, nothing may be left over.
+    if (number_ != 0 && effects_.count(number_) > 0 && effects_[number_].size() > at_) effects_[number_].resize(at_);
     claims_.clear();
     marks_ = {last, last};
     must_ = last;
   }
+  states_[last] = now_;
+  number_ = opened_at_ = last;
   ++names_version_;
 }
 

@@ -140,6 +140,7 @@ bool Player::open(const Op* end) {
     if (!done) {
       const bool power = seed % 2 == 0;
       say(fmt::format("the recovery is cut short by {}", power ? "a power loss" : "a kill"));
+      unfair_ = unfair_ || (power && damaged_);  // it may take the marker that tells of what rotted
       crash(power);
       seed = seed * 31 + 7;
       cuts = seed % 4 == 0 && seed / 4 % 60 > 0;
@@ -167,7 +168,8 @@ bool Player::open(const Op* end) {
     }
     errors_ = passing_ = false;
     host_was_full_ = faults_.host_full;
-    book_.opened(engine_->last_batch(), damaged_ && (lost_write_ || unfair_ || !writable));
+    book_.opened(engine_->last_batch(), damaged_ && (lost_write_ || unfair_ || !writable), !writable);
+    if (!writable) book_.give_up_behind(engine_->last_batch());
     unfair_ = false;
     say(fmt::format("open at batch {}{}", engine_->last_batch(), writable ? "" : ", read-only: " + engine_->status().health));
     trace(engine_->last_batch());

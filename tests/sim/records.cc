@@ -54,13 +54,18 @@ void Book::applied(u64 number, const Command& command, const Status& status) {
     if (known->command) encode_command(other, *known->command);
     if (!known->command || one.take() != other.take()) fail_(fmt::format("batch {} is replayed with another command than it had", number));
   }
-  if ((known == nullptr || (!known->ok && status)) && !claims_.claim(now_, {number, at_}, command, status.ok(), replaying_)) {
+  const bool by_device = !status && status.code() != Code::not_found;
+  // As with data below.
+  const bool after_all = known != nullptr && !known->ok && known->by_device && status;
+  if ((known == nullptr || (!known->ok && status && !after_all)) &&
+      !claims_.claim(now_, {number, at_}, command, status.ok(), replaying_)) {
     fail_(fmt::format("a command takes effect in batch {} that nobody asked for", number));
   }
   if (known == nullptr) {
-    new_effect({command, {}, {}, status.ok()});
+    new_effect({command, {}, {}, status.ok(), by_device});
   } else {
     known->ok = status.ok();
+    known->by_device = by_device;
   }
   if (status) apply(command);
   states_[number] = now_;
