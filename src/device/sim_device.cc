@@ -182,6 +182,7 @@ Task<Status> SimDevice::fill(u64 offset, u64 length) {
   co_await wait();
   if (faults_.host_full && !given(offset, length)) co_return Error{Code::no_space, "the simulated host is full"};
   if (offset + length > disk_.size_max) co_return Error{Code::no_space, "the simulated disk ends there"};
+  if (faults_.host_fails) co_return Error{Code::io, "simulated error of the host"};
   give(offset, length, true);
   disk_.size = std::max(disk_.size, offset + length);
   forget(offset, length);

@@ -59,6 +59,7 @@ struct SimFaults {
   u64 slow_reads = 0;          // likewise, and of reads alone
   u64 slow_ns = 0;
   bool host_full = false;      // the host's file system gives no place where it has given none yet
+  bool host_fails = false;     // it fails where it is asked for a place
   bool host_keeps = false;     // it takes no space back
   std::set<u64> bad_blocks;    // reads of these never work; a write mends them
   u64 latency_ns = 20'000;     // of a write or read, up to twice as much

@@ -188,9 +188,7 @@ Task<Status> Log::successor() {
     } else {
       co_await next_ready_.wait();
     }
-    if (next_.number == 0 && !fetching_) {
-      co_return Error{Code::no_space, "the pool is full: delete volumes or snapshots, or grow it"};
-    }
+    if (next_.number == 0 && !fetching_) co_return why_no_chunk();
   }
   co_return refused();
 }

@@ -171,6 +171,7 @@ class Log {
   Task<Status> successor();
   Task<void> fetch_next();
   bool offer(const Result<u64>& chunk);
+  Error why_no_chunk() const;
   Task<void> mark_flush();
   void fail(Batch& batch, const Error& why);
   void no_longer_under_way(u64 blocks);
@@ -198,6 +199,7 @@ class Log {
   NewSegment next_;          // the successor, named in advance
   u64 named_next_ = 0;       // the successor that the last batch named
   bool fetching_ = false;
+  Status no_chunk_;          // why the last fetch gave none
   bool header_due_ = false;  // the segment's header goes out with its first batch
 
   u64 next_number_;

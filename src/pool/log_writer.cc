@@ -40,7 +40,7 @@ Task<void> Log::run_writer() {
     }
     const bool placed = co_await place(*batch);
     if (!placed) {
-      fail(*batch, {Code::no_space, "the pool is full: delete volumes or snapshots, or grow it"});
+      fail(*batch, why_no_chunk());
       continue;
     }
     ++in_flight_;
@@ -231,8 +231,18 @@ bool Log::offer(const Result<u64>& chunk) {
     next_ = {space_.next_segment_number(), *chunk};
   } else if (chunk) {
     space_.give_back(*chunk);
+  } else {
+    no_chunk_ = chunk.error();
   }
   return next_.number != 0;
+}
+
+/// A pool that is full is told from a device that cannot be asked.
+Error Log::why_no_chunk() const {
+  if (no_chunk_.ok() || no_chunk_.code() == Code::no_space) {
+    return {Code::no_space, "the pool is full: delete volumes or snapshots, or grow it"};
+  }
+  return {no_chunk_.code(), fmt::format("there is no chunk for the log: {}", no_chunk_.error().message)};
 }
 
 }  // namespace brindle

@@ -61,8 +61,9 @@ Task<Result<u64>> Pool::chunk_for_log(bool urgent) {
     }
     if (stopping_) co_return Error{Code::stopping, "the daemon is stopping"};
     if (latched_) co_return Error{Code::read_only, latched_->message};
+    Status filled;
     if (space_.written_free() < filled_ahead && space_.next_to_fill()) {
-      const Status filled = co_await fill_one();
+      filled = co_await fill_one();
       if (filled) continue;
       // The host has no more: what is there must do.
     }
@@ -75,6 +76,8 @@ Task<Result<u64>> Pool::chunk_for_log(bool urgent) {
     if (!won) won = co_await client_.reclaim_some(false);
     wanted_ns_ = 0;
     counters_.room_wait_ns += runtime_.now_ns() - began_ns;
+    if (!won && !filled && filled.code() != Code::no_space)
+      co_return filled.error();  // nobody knows whether there is room
     if (!won) co_return Error{Code::no_space, "the pool is full"};
   }
 }

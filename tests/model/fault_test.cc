@@ -177,6 +177,24 @@ TEST_F(FaultTest, AFullHostRefusesWritesAndServesEverythingElse) {
   for (u64 i = 0; i < 20; ++i) expect(i * 64 * KiB, 5000 + i);
 }
 
+TEST_F(FaultTest, AHostThatFailsIsNotTakenForAFullPool) {
+  world.device().faults().host_fails = true;
+  Status status;
+  for (u64 i = 0; i < 1000 && status; ++i) {
+    status = write(i % 10 * 64 * KiB, 1000 + i);
+    if (i % 10 == 9 && status) world.snapshot("db@" + std::to_string(i));
+  }
+  ASSERT_FALSE(status) << "it never needed more of the host";
+  EXPECT_EQ(status.code(), Code::io) << status.error().message;
+  EXPECT_NE(status.error().message.find("simulated error of the host"), std::string::npos) << status.error().message;
+  EXPECT_TRUE(world.engine().status().writable) << world.engine().status().health;
+  world.device().faults().host_fails = false;
+  for (u64 i = 0; i < 20; ++i) EXPECT_TRUE(write(i * 64 * KiB, 5000 + i)) << i;
+  world.kill();
+  ASSERT_TRUE(world.open());
+  for (u64 i = 0; i < 20; ++i) expect(i * 64 * KiB, 5000 + i);
+}
+
 /// Many long writes at once find a successor of the log's segment, which the first of them use up.
 TEST(FullHostTest, ABurstOfWritesLeavesTheChunksThatTheNextOpeningNeeds) {
   for (u64 seed = 1; seed <= 20; ++seed) {
