@@ -25,12 +25,15 @@ SlotSet SlotSet::of(const std::vector<u64>& bitmap) {
 }
 
 SlotSet::SlotSet(const SlotSet& other)
-    : slots_(other.slots_), count_(other.count_), room_(other.room_), turns_at_(other.turns_at_), form_(other.form_) {
+    : slots_(other.slots_),
+      count_(other.count_),
+      room_(other.room_),
+      turns_at_(other.turns_at_),
+      is_bitmap_(other.is_bitmap_) {
   if (!other.content_) return;
-  const bool is_bitmap = form_ == Form::bitmap;
-  const u64 size = is_bitmap ? slots_ / 16 : room_;
+  const u64 size = is_bitmap_ ? slots_ / 16 : room_;
   content_ = std::make_unique_for_overwrite<u16[]>(size);
-  std::copy_n(other.content_.get(), is_bitmap ? size : count_, content_.get());
+  std::copy_n(other.content_.get(), is_bitmap_ ? size : count_, content_.get());
 }
 
 u64 SlotSet::list_max() const { return std::min(slots_ / list_part, list_slots_max); }
@@ -47,8 +50,7 @@ bool SlotSet::list_has(u64 slot) const {
 
 u64 SlotSet::count(u64 from, u64 to) const {
   if (from >= to) return 0;
-  if (form_ == Form::list) return below(to) - below(from);
-  if (form_ == Form::gaps) return to - from - (below(to) - below(from));
+  if (!is_bitmap_) return below(to) - below(from);
   u64 count = 0;
   while (from < to) {
     const u64 end = std::min(to, round_down(from, 64) + 64);
@@ -58,52 +60,65 @@ u64 SlotSet::count(u64 from, u64 to) const {
   return count;
 }
 
-u64 SlotSet::next_that(bool is_in, u64 from, u64 to) const {
-  if (form_ != Form::bitmap) {
-    u64 at = below(from);
-    if (is_in == (form_ == Form::list)) return at < count_ ? std::min<u64>(content_[at], to) : to;
-    for (; from < to && at < count_ && content_[at] == from; ++at) ++from;
-    return std::min(from, to);
+u64 SlotSet::next(u64 from, u64 to) const {
+  if (!is_bitmap_) {
+    const u64 at = below(from);
+    return at < count_ ? std::min<u64>(content_[at], to) : to;
   }
   while (from < to) {
-    const u64 bits = (is_in ? word(from / 64) : ~word(from / 64)) >> (from % 64);
+    const u64 bits = word(from / 64) >> (from % 64);
     if (bits != 0) return std::min(to, from + static_cast<u64>(std::countr_zero(bits)));
     from = round_down(from, 64) + 64;
   }
   return to;
 }
 
-/// Puts a slot on the list, or takes it off. False: it was so before.
-bool SlotSet::list(u64 slot, bool listed) {
+u64 SlotSet::next_gap(u64 from, u64 to) const {
+  if (!is_bitmap_) {
+    for (u64 at = below(from); from < to && at < count_ && content_[at] == from; ++at) ++from;
+    return std::min(from, to);
+  }
+  while (from < to) {
+    const u64 bits = ~word(from / 64) >> (from % 64);
+    if (bits != 0) return std::min(to, from + static_cast<u64>(std::countr_zero(bits)));
+    from = round_down(from, 64) + 64;
+  }
+  return to;
+}
+
+bool SlotSet::set_in_list(u64 slot, bool in) {
   const u64 at = below(slot);
-  if ((at < count_ && content_[at] == slot) == listed) return false;
-  if (listed && count_ == list_max()) {
+  const bool is_in = at < count_ && content_[at] == slot;
+  if (is_in == in) return false;
+  if (in && count_ == list_max()) {
     auto bits = bitmap();
-    set_bit_to(bits, slot, form_ == Form::list);
+    set_bit(bits, slot);
     become(bits);
-  } else if (listed) {
+    return true;
+  }
+  if (in) {
     if (count_ == room_) give_room(std::max(room_min, u64{room_} * 2));
     std::copy_backward(content_.get() + at, content_.get() + count_, content_.get() + count_ + 1);
     content_[at] = static_cast<u16>(slot);
     ++count_;
-  } else {
-    std::copy(content_.get() + at + 1, content_.get() + count_, content_.get() + at);
-    --count_;
-    if (count_ == 0) {
-      give_room(0);
-    } else if (room_ > room_min && count_ * 2 <= room_) {
-      give_room(room_ / 2);
-    }
+    return true;
+  }
+  std::copy(content_.get() + at + 1, content_.get() + count_, content_.get() + at);
+  --count_;
+  if (count_ == 0) {
+    give_room(0);
+  } else if (room_ > room_min && count_ * 2 <= room_) {
+    give_room(std::max<u64>(room_min, room_ / 2));
   }
   return true;
 }
 
 std::vector<u64> SlotSet::bitmap() const {
-  std::vector<u64> bits(slots_ / 64, form_ == Form::gaps ? ~u64{0} : 0);
-  if (form_ == Form::bitmap) {
-    std::memcpy(bits.data(), content_.get(), slots_ / 8);
+  std::vector<u64> bits(slots_ / 64);
+  if (!is_bitmap_) {
+    for (u64 at = 0; at < count_; ++at) set_bit(bits, content_[at]);
   } else {
-    for (u64 at = 0; at < count_; ++at) set_bit_to(bits, content_[at], form_ == Form::list);
+    std::memcpy(bits.data(), content_.get(), slots_ / 8);
   }
   return bits;
 }
@@ -115,27 +130,24 @@ void SlotSet::give_room(u64 room) {
   room_ = static_cast<u16>(room);
 }
 
-/// What is set in `bits`, in the form that takes the least memory.
+/// What is set in `bits`, as a list where it is short enough.
 void SlotSet::become(const std::vector<u64>& bits) {
-  const u64 set = count_set(bits);
-  const u64 listed = std::min<u64>(set, slots_ - set);
+  const u64 count = count_set(bits);
+  is_bitmap_ = count > list_max();
   turns_at_ = static_cast<u16>(list_max() / 2);
   content_.reset();
   room_ = 0;
   count_ = 0;
-  if (listed > list_max()) {
-    form_ = Form::bitmap;
+  if (is_bitmap_) {
     content_ = std::make_unique_for_overwrite<u16[]>(slots_ / 16);
     std::memcpy(content_.get(), bits.data(), slots_ / 8);
-    count_ = static_cast<u32>(set);
+    count_ = static_cast<u32>(count);
     return;
   }
-  form_ = listed == set ? Form::list : Form::gaps;
-  if (listed > 0) give_room(std::max(room_min, listed));
-  for (u64 slot = 0; count_ < listed; ++slot) {
-    slot = next_bit(bits, form_ == Form::list, slot, slots_);
+  if (count == 0) return;
+  give_room(std::max(room_min, count));
+  for (u64 slot = 0; (slot = next_bit(bits, true, slot, slots_)) < slots_; ++slot)
     content_[count_++] = static_cast<u16>(slot);
-  }
 }
 
 }  // namespace brindle
