@@ -18,13 +18,15 @@ constexpr unsigned kind_bits = 2;
 
 u64 bitmap_words(u64 bits) { return div_up(bits, 64); }
 
-/// False: a slot is not there.
-bool set_runs(SlotSet& slots, const std::vector<SlotRun>& runs, bool in) {
-  if (!runs.empty() && u64{runs.back().first} + runs.back().count > slots.slots()) return false;
+/// The segment has all these slots.
+bool has_slots(const SlotSet& slots, const std::vector<SlotRun>& runs) {
+  return runs.empty() || u64{runs.back().first} + runs.back().count <= slots.slots();
+}
+
+void set_runs(SlotSet& slots, const std::vector<SlotRun>& runs, bool in) {
   for (const SlotRun& run : runs) {
     for (u64 slot = run.first; slot < u64{run.first} + run.count; ++slot) slots.set(slot, in);
   }
-  return true;
 }
 
 void encode_runs(Writer& to, const SegmentChange& change) {
@@ -164,9 +166,11 @@ Result<std::set<u64>> SegmentTable::apply(const Place& place, Bytes changes) {
       }
       SegmentRecord& record = at->second.record;
       if (record.live.slots() == 0) record.live = SlotSet(segment_slots(record.kind, chunk_size_));
-      if (!set_runs(record.live, change.live, true) || !set_runs(record.live, change.dead, false)) {
+      if (!has_slots(record.live, change.live) || !has_slots(record.live, change.dead)) {
         return Error{Code::corrupt, "a slot changed that its segment does not have"};
       }
+      set_runs(record.live, change.live, true);
+      set_runs(record.live, change.dead, false);
       continue;
     }
     unknown_.erase(change.number);

@@ -291,7 +291,8 @@ void Space::set_live(Segment& segment, u32 slot, u64 count, bool live) {
   size_t piece = piece_of(record, slot);
   memory_bytes_ -= record.live.bytes();
   for (u64 at = slot; at < slot + count; ++at) {
-    CHECK_NOTE(record.live.set(at, live), live ? "a slot given twice" : "a slot freed twice");
+    const bool was_other = record.live.set(at, live);
+    CHECK_NOTE(was_other, live ? "a slot given twice" : "a slot freed twice");
     if (piece + 1 < record.pieces.size() && record.pieces[piece + 1].first_slot == at) ++piece;
     u64& bytes = segment_live_[record.pieces[piece].offset / chunk_size_];
     bytes = live ? bytes + slot_size(record.kind) : bytes - slot_size(record.kind);
