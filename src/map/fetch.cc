@@ -15,7 +15,7 @@ namespace {
 constexpr size_t writes_at_once = 32;  // more than a processor waits for at a time, and little enough to be there still when it is wanted
 constexpr size_t writes_min = 4;       // for fewer it costs what it saves
 
-void fetch(const void* line) { __builtin_prefetch(line); }
+void ask_for(const void* line) { __builtin_prefetch(line); }
 
 }  // namespace
 
@@ -46,15 +46,15 @@ void Maps::fetch(std::span<const DataRecord> writes) {
     for (size_t i = 0; i < some.size(); ++i) {
       if (head == nullptr || head->id != some[i].head) head = find(some[i].head);
       pages[i] = head != nullptr ? glance(*head, some[i].first_block / leaf_blocks) : nullptr;
-      brindle::fetch(pages[i]);
+      ask_for(pages[i]);
     }
     for (size_t i = 0; i < some.size(); ++i) {
       if (pages[i] == nullptr || pages[i]->kind != PageKind::patch) continue;
       const Patch& patch = static_cast<const Patch&>(*pages[i]);
-      brindle::fetch(patch.data.names.data());
-      brindle::fetch(patch.data.crcs.data());
+      ask_for(patch.data.names.data());
+      ask_for(patch.data.crcs.data());
       pages[i] = patch.is_merged() ? nullptr : glance(patch.base);
-      brindle::fetch(pages[i]);
+      ask_for(pages[i]);
     }
     for (size_t i = 0; i < some.size(); ++i) {
       if (pages[i] == nullptr || pages[i]->kind != PageKind::leaf) continue;
