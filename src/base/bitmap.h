@@ -29,28 +29,37 @@ inline void clear_bits(std::vector<u64>& bitmap, u64 from, u64 to) {
   }
 }
 
-/// How many of [from, to) are set.
-inline u64 count_bits(const std::vector<u64>& bitmap, u64 from, u64 to) {
+/// How many of [from, to) are set; `word(i)` is the i-th word of the bitmap.
+template <class Word>
+u64 count_bits_of(const Word& word, u64 from, u64 to) {
   u64 count = 0;
   while (from < to) {
     const u64 end = std::min(to, round_down(from, 64) + 64);
-    const u64 word = bitmap[from / 64] >> (from % 64) << (64 - (end - from));
-    count += static_cast<u64>(std::popcount(word));
+    count += static_cast<u64>(std::popcount(word(from / 64) >> (from % 64) << (64 - (end - from))));
     from = end;
   }
   return count;
 }
 
+inline u64 count_bits(const std::vector<u64>& bitmap, u64 from, u64 to) {
+  return count_bits_of([&bitmap](u64 at) { return bitmap[at]; }, from, to);
+}
+
 inline u64 count_set(const std::vector<u64>& bitmap) { return count_bits(bitmap, 0, bitmap.size() * 64); }
 
-/// The first of [from, to) that is set, or is not; `to` where there is none.
-inline u64 next_bit(const std::vector<u64>& bitmap, bool on, u64 from, u64 to) {
+/// The first of [from, to) that is set, or is not; `to` where there is none. `word(i)` is the i-th word of the bitmap.
+template <class Word>
+u64 next_bit_of(const Word& word, bool on, u64 from, u64 to) {
   while (from < to) {
-    const u64 word = (on ? bitmap[from / 64] : ~bitmap[from / 64]) >> (from % 64);
-    if (word != 0) return std::min(to, from + static_cast<u64>(std::countr_zero(word)));
+    const u64 bits = (on ? word(from / 64) : ~word(from / 64)) >> (from % 64);
+    if (bits != 0) return std::min(to, from + static_cast<u64>(std::countr_zero(bits)));
     from = round_down(from, 64) + 64;
   }
   return to;
+}
+
+inline u64 next_bit(const std::vector<u64>& bitmap, bool on, u64 from, u64 to) {
+  return next_bit_of([&bitmap](u64 at) { return bitmap[at]; }, on, from, to);
 }
 
 }  // namespace brindle

@@ -1,7 +1,6 @@
 #include "format/slot_set.h"
 
 #include <algorithm>
-#include <bit>
 
 #include "base/bitmap.h"
 #include "base/check.h"
@@ -51,39 +50,19 @@ bool SlotSet::list_has(u64 slot) const {
 u64 SlotSet::count(u64 from, u64 to) const {
   if (from >= to) return 0;
   if (!is_bitmap_) return below(to) - below(from);
-  u64 count = 0;
-  while (from < to) {
-    const u64 end = std::min(to, round_down(from, 64) + 64);
-    count += static_cast<u64>(std::popcount(word(from / 64) >> (from % 64) << (64 - (end - from))));
-    from = end;
-  }
-  return count;
+  return count_bits_of([this](u64 at) { return word(at); }, from, to);
 }
 
 u64 SlotSet::next(u64 from, u64 to) const {
-  if (!is_bitmap_) {
-    const u64 at = below(from);
-    return at < count_ ? std::min<u64>(content_[at], to) : to;
-  }
-  while (from < to) {
-    const u64 bits = word(from / 64) >> (from % 64);
-    if (bits != 0) return std::min(to, from + static_cast<u64>(std::countr_zero(bits)));
-    from = round_down(from, 64) + 64;
-  }
-  return to;
+  if (is_bitmap_) return next_bit_of([this](u64 at) { return word(at); }, true, from, to);
+  const u64 at = below(from);
+  return at < count_ ? std::min<u64>(content_[at], to) : to;
 }
 
 u64 SlotSet::next_gap(u64 from, u64 to) const {
-  if (!is_bitmap_) {
-    for (u64 at = below(from); from < to && at < count_ && content_[at] == from; ++at) ++from;
-    return std::min(from, to);
-  }
-  while (from < to) {
-    const u64 bits = ~word(from / 64) >> (from % 64);
-    if (bits != 0) return std::min(to, from + static_cast<u64>(std::countr_zero(bits)));
-    from = round_down(from, 64) + 64;
-  }
-  return to;
+  if (is_bitmap_) return next_bit_of([this](u64 at) { return word(at); }, false, from, to);
+  for (u64 at = below(from); from < to && at < count_ && content_[at] == from; ++at) ++from;
+  return std::min(from, to);
 }
 
 bool SlotSet::set_in_list(u64 slot, bool in) {
