@@ -76,7 +76,10 @@ Task<Pool::Compaction> Pool::compact() {
       if (victim_bytes_[i].size() == 0) victim_bytes_[i] = AlignedBuffer(space_.chunk_size());
       sources[i].bytes = victim_bytes_[i].span();
     }
-    forecast_.copying(began_ns);
+    u64 live = 0;
+    for (const Victim& victim : chosen) live += space_.live_bytes(victim.chunk);
+    forecast_.copying(began_ns, live);
+    pace_writes(chosen);
     find_holes(chosen);
     sources[0].victim = chosen[0];
     co_await read_source(sources[0]);

@@ -15,13 +15,13 @@ namespace brindle {
 class Forecast {
  public:
   // --- as compaction and a checkpoint go on
-  void copying(u64 now_ns) {
-    copying_ = true;
+  void copying(u64 now_ns, u64 bytes) {
+    copying_bytes_ = bytes;
     at_ns_ = now_ns;
   }
   void copied(u64 now_ns) {
-    copying_ = false;
-    learn(copy_ns_, static_cast<double>(now_ns - at_ns_));
+    if (copying_bytes_ > 0) learn(copy_ns_, static_cast<double>(now_ns - at_ns_) / static_cast<double>(copying_bytes_));
+    copying_bytes_ = 0;
   }
   void begun(u64 now_ns, const CheckpointWork& now) {
     phase_ = Phase::reading;
@@ -54,12 +54,14 @@ class Forecast {
       case Phase::writing: left += static_cast<double>(now.sealed_bytes) * write_ns_; break;
       case Phase::ending: left = rest_of(end_ns_, now_ns - step_ns_); break;
     }
-    return copying_ ? left + rest_of(copy_ns_, now_ns - at_ns_) : left;
+    const double copy_ns = copy_ns_ > 0 ? copy_ns_ : first_copy_ns;
+    return left + rest_of(static_cast<double>(copying_bytes_) * copy_ns, now_ns - at_ns_);
   }
 
  private:
   enum class Phase : u8 { none, reading, writing, ending };
-  static constexpr u64 units_min = 64;  // fewer tell nothing of one
+  static constexpr u64 units_min = 64;           // fewer tell nothing of one
+  static constexpr double first_copy_ns = 0.2;  // a byte, before anything was copied: as memory does it
 
   void step(u64 now_ns) { step_ns_ = now_ns; }
   static void learn(double& what, double ns) { what = what == 0 ? ns : (what + ns) / 2; }
@@ -68,12 +70,12 @@ class Forecast {
   }
   static double rest_of(double all_ns, u64 gone_ns) { return std::max(0.0, all_ns - static_cast<double>(gone_ns)); }
 
-  bool copying_ = false;
   Phase phase_ = Phase::none;
-  u64 at_ns_ = 0;    // since when it copies
-  u64 step_ns_ = 0;  // since when it is in this phase
+  u64 copying_bytes_ = 0;  // 0: nothing is being copied
+  u64 at_ns_ = 0;          // since when it copies
+  u64 step_ns_ = 0;        // since when it is in this phase
   u64 units_ = 0;
-  double copy_ns_ = 50.0 * millisecond_ns;  // before anything was copied
+  double copy_ns_ = 0;   // a byte
   double read_ns_ = 0;   // a page
   double write_ns_ = 0;  // a byte
   double end_ns_ = 0;

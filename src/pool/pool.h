@@ -211,6 +211,7 @@ class Pool {
   struct Victim {
     u64 chunk;
     bool into_holes;  // of other chunks; otherwise into an empty one
+    u64 wins;         // bytes: more are empty then by so many
   };
   std::vector<Victim> victims() const;
   void find_holes(const std::vector<Victim>& chosen);
@@ -249,8 +250,11 @@ class Pool {
   Task<bool> make_room_alone(u64 chunks_before);
   Task<bool> win_room(u64 chunks_before);
   Task<void> let_readers_end(u64 chunks_before);
-  u64 log_share() const;
+  bool paces_writes() const;
   void pace_writes();
+  void pace_writes(const std::vector<Victim>& chosen);
+  void give_log_a_tick();
+  void begin_ticks();
   Task<void> tick_while_room_is_made();
   /// Bytes that the log took, or is about to.
   u64 written() const { return log_->device_bytes() + log_->blocks_under_way() * block_size; }
@@ -315,8 +319,6 @@ class Pool {
   bool held_up_ = false;  // who makes room waits for readers
   bool ticking_ = false;  // somebody gives the log its share bit by bit
   u64 log_chunks_ = 0;    // that the log has taken
-  u64 had_before_round_ = 0;  // these and the empty ones, when room was won last
-  u64 round_won_ = ~u64{0};   // chunks, by the last round; many before the first
   bool waited_ = false;   // the log waited for room since it was last made
   Mutex checkpointing_;
   Mutex compacting_;

@@ -96,44 +96,60 @@ Task<bool> Pool::make_room() {
 Task<bool> Pool::make_room_alone(u64 chunks_before) {
   pace_writes();
   const bool won = co_await win_room(chunks_before);
-  if (won) {
-    const u64 had = space_.written_free() + log_chunks_;
-    round_won_ = had > had_before_round_ ? had - had_before_round_ : 0;
-    had_before_round_ = had;
-  }
   room_pace_.ended(won);
   memory_.notify_all();
   co_return won;
 }
 
-/// Chunks that the log may take while a round is made: as many as the last one won. What else is empty is for the copies. None: the pool is
-/// too small for writes to be paced, and the log takes what there is.
-u64 Pool::log_share() const {
-  if (low_water() < options_.paced_from) return 0;
-  const u64 kept = std::min(kept_from_writes, space_.free_chunks());
-  return std::max<u64>(std::min(round_won_, (space_.free_chunks() - kept) / 2), 1);
+/// In a pool that is too small for it the log takes what there is.
+bool Pool::paces_writes() const { return low_water() >= options_.paced_from; }
+
+/// Until room is made. Before it is known what will be won, half of what is empty is for the copies.
+void Pool::pace_writes() {
+  if (!paces_writes() || stopping_) return;
+  const u64 empty = space_.free_chunks() - std::min(kept_from_writes, space_.free_chunks());
+  room_pace_.begun(written(), std::max<u64>(empty / 2, 1) * space_.chunk_size());
+  begin_ticks();
 }
 
-/// Until room is made.
-void Pool::pace_writes() {
-  const u64 share = log_share();
-  if (share == 0 || stopping_) return;
-  room_pace_.begun(written(), share * space_.chunk_size());
-  if (!std::exchange(ticking_, true)) gate_.spawn(tick_while_room_is_made());
+/// While these are copied. Where victims are nearly full they win little; were the log to have more than that, what is empty would become less
+/// from one round to the next, and with it what can be copied at a time, until all writes had to wait.
+void Pool::pace_writes(const std::vector<Victim>& chosen) {
+  if (!paces_writes() || stopping_) return;
+  u64 wins = 0;
+  for (const Victim& victim : chosen) wins += victim.wins;
+  room_pace_.will_win(written(), RoomPace::share_of(wins, space_.free_chunks(), low_water()));
+  begin_ticks();
 }
 
 /// Gives the log a little more, and who waits for that looks again.
+void Pool::give_log_a_tick() {
+  room_pace_.tick(written(), forecast_.left_ns(runtime_.now_ns(), client_.work()));
+  memory_.notify_all();
+}
+
+/// The first time at once: a round may be shorter than a tick.
+void Pool::begin_ticks() {
+  if (!room_pace_.holds_back()) return;
+  give_log_a_tick();
+  if (!std::exchange(ticking_, true)) gate_.spawn(tick_while_room_is_made());
+}
+
 Task<void> Pool::tick_while_room_is_made() {
   while (room_pace_.holds_back() && !stopping_ && !latched_) {
-    room_pace_.tick(written(), forecast_.left_ns(runtime_.now_ns(), client_.work()));
-    memory_.notify_all();
     co_await runtime_.sleep(RoomPace::tick_ns);
+    if (room_pace_.holds_back()) give_log_a_tick();
   }
   ticking_ = false;
 }
 
 Task<bool> Pool::win_room(u64 chunks_before) {
-  const auto won = [&] { return space_.free_chunks() > chunks_before; };
+  // Who is paced takes no more than is won, and what it took was won as well.
+  const u64 log_before = log_chunks_;
+  const auto won = [&] {
+    const u64 taken = paces_writes() ? log_chunks_ - log_before : 0;
+    return space_.free_chunks() + taken > chunks_before;
+  };
   // The last checkpoint tells well enough what is dead, as long as little died since. Before it is said that nothing can be won
   // there must have been one, and nothing worth a chunk may have died since.
   bool fresh = space_.pending_bytes() == 0 && !client_.dirty() && !space_.has_moved();

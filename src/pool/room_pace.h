@@ -18,14 +18,27 @@ namespace brindle {
 class RoomPace {
  public:
   static constexpr u64 tick_ns = 1 * millisecond_ns;
+  /// Of what copies win the log may have nearly all, and less where fewer chunks are empty than are wanted: pages take some as well, and
+  /// what is left makes the empty ones more from one round to the next.
+  static constexpr u64 share_of(u64 bytes_won, u64 empty, u64 wanted) {
+    const u64 most = bytes_won - bytes_won / 8;
+    return empty < wanted ? most * empty / wanted : most;
+  }
 
-  /// `written`: bytes that the log took so far, and so many more it may until room is won.
+  /// `written`: bytes that the log took so far, and so many more it may until room is won, or until it is known what will be.
   void begun(u64 written, u64 bytes) {
     if (!std::exchange(open_, true)) {
       given_ = written;
       end_ = written + bytes;
     }
     under_way_ = true;
+    ticks_ = 0;
+  }
+  /// What is copied from now on will win so many bytes: the log may have these, and not what else it might have had.
+  void will_win(u64 written, u64 bytes) {
+    if (!under_way_) return;
+    given_ = written;
+    end_ = written + bytes;
     ticks_ = 0;
   }
   /// Unless room was `won` it goes on another time where it stopped.

@@ -60,6 +60,27 @@ TEST(RoomPaceTest, ItGoesOnWhereItStoppedUntilRoomIsWon) {
   EXPECT_FALSE(pace.admits(1001));
 }
 
+TEST(RoomPaceTest, WhatIsCopiedSetsWhatTheLogMayHave) {
+  RoomPace pace;
+  pace.begun(0, 1000);
+  pace.tick(0, 10.0 * ms);
+  pace.will_win(80, 200);
+  EXPECT_FALSE(pace.admits(81)) << "it had been given 100";
+  pace.tick(80, 2.0 * ms);
+  EXPECT_TRUE(pace.admits(180));
+  EXPECT_FALSE(pace.admits(181));
+  pace.tick(180, 1.0 * ms);
+  EXPECT_FALSE(pace.holds_back());
+  pace.will_win(280, 500);
+  EXPECT_TRUE(pace.holds_back()) << "the next copies win more";
+  pace.tick(280, 5.0 * ms);
+  EXPECT_TRUE(pace.admits(380));
+  EXPECT_FALSE(pace.admits(381));
+  pace.ended(true);
+  pace.will_win(400, 10);
+  EXPECT_TRUE(pace.admits(1'000'000)) << "copied in a quiet pool";
+}
+
 TEST(RoomPaceTest, ARoundWithoutAnEndHoldsNobodyUpForLong) {
   RoomPace pace;
   pace.begun(0, 1'000'000);
@@ -71,15 +92,15 @@ TEST(RoomPaceTest, ARoundWithoutAnEndHoldsNobodyUpForLong) {
 TEST(ForecastTest, EachPartTakesAsLongAsItDid) {
   Forecast forecast;
   const CheckpointWork before{.dirty_bytes = 1000, .sealed_bytes = 0, .settled = 7, .owed = 100};
-  forecast.copying(0);
+  forecast.copying(0, 500);
   forecast.copied(50 * ms);
   forecast.begun(50 * ms, before);
   forecast.sealed(60 * ms, {.dirty_bytes = 1000, .sealed_bytes = 1000, .settled = 107, .owed = 0});  // 0.1 ms a page
   forecast.written(80 * ms);                                                                         // 0.02 ms a byte
   forecast.ended(83 * ms);
   EXPECT_NEAR(forecast.left_ns(90 * ms, before), 33.0 * ms, 1e3);
-  forecast.copying(100 * ms);
-  EXPECT_NEAR(forecast.left_ns(110 * ms, before), 73.0 * ms, 1e3);
+  forecast.copying(100 * ms, 400);
+  EXPECT_NEAR(forecast.left_ns(110 * ms, before), 63.0 * ms, 1e3) << "a fifth less is copied";
   EXPECT_NEAR(forecast.left_ns(900 * ms, before), 33.0 * ms, 1e3) << "copies that take longer may end any moment";
   forecast.copied(150 * ms);
   forecast.begun(150 * ms, before);

@@ -22,6 +22,7 @@ constexpr u64 low_water_min = kept_from_writes + 2;  // chunks
 constexpr u64 low_water_max = 48;                    // chunks
 constexpr u64 low_water_part = 8;
 constexpr u64 copies_min = 4;  // empty chunks to copy into that are worth a round
+constexpr u64 begun_chunks = 2;  // that the log and the pages of a checkpoint will take a part of, but no copy can
 // A victim with less than this part alive goes into an empty chunk: that costs hardly more.
 constexpr u64 holes_from = 10;
 // A chunk with less than this part dead is filled up only if the others do not suffice: the same room is to be had in fewer chunks, and
@@ -97,9 +98,9 @@ std::vector<Pool::Victim> Pool::victims() const {
   const size_t most = std::min(victims_max, candidates.size());
   std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(most), candidates.end());
   // One chunk to copy into is always to be had; while there are more the log is to have its share.
-  const u64 share = log_share();
-  const u64 for_log = kept_from_writes + share;
-  const u64 kept = share > 0 && space_.written_free() >= for_log + copies_min ? for_log : kept_from_compaction;
+  const bool shares = paces_writes() && space_.written_free() >= kept_from_writes + begun_chunks + copies_min;
+  const auto for_log = [&](u64 won) { return shares ? RoomPace::share_of(won, space_.free_chunks(), low_water()) : 0; };
+  const u64 kept = shares ? kept_from_writes + begun_chunks : kept_from_compaction;
   const u64 empty = std::max<u64>(space_.written_free(), kept + 1) - kept;
   const u64 room = empty * chunk_size + (target_ ? target_->room() : 0);
   std::vector<Victim> chosen;
@@ -119,21 +120,23 @@ std::vector<Pool::Victim> Pool::victims() const {
       continue;
     }
     const u64 to_target = orderly ? live : together;
-    if (copied + to_target + gain_min() > room) continue;
+    const u64 wins = chunk_size - to_target;
+    if (copied + to_target + gain_min() + for_log(won + wins) > room) continue;
     // Half of what is dead elsewhere: the rest is in chunks that are too full, or in runs too short.
     if (into_holes + live - to_target > (dead - (chunk_size - live)) / 2) continue;
     dead -= chunk_size - live;
     copied += to_target + gain_min();
     into_holes += live - to_target;
-    won += chunk_size - to_target;
-    chosen.push_back({chunk, to_target < live});
+    won += wins;
+    chosen.push_back({chunk, to_target < live, wins});
   }
   for (const auto& [live, chunk] : waiting) {
     if (won >= reluctant_min * chunk_size) break;
+    const u64 wins = chunk_size - live;
     copied += live + gain_min();
-    if (copied > room) break;
-    won += chunk_size - live;
-    chosen.push_back({chunk, false});
+    if (copied + for_log(won + wins) > room) break;
+    won += wins;
+    chosen.push_back({chunk, false, wins});
   }
   return chosen;
 }

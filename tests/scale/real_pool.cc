@@ -6,6 +6,10 @@
 #include <cstdio>
 #include <fstream>
 
+#include "device/file_device.h"
+#include "device/memory_device.h"
+#include "engine/hollow_device.h"
+
 namespace brindle {
 
 RealPool::RealPool(RealPoolOptions options) : options_(options) {
@@ -26,14 +30,22 @@ void RealPool::open() {
   ASSERT_TRUE(reactor) << reactor.error().message;
   reactor_ = std::move(reactor).value();
   thread_ = std::thread([this] { reactor_->run(); });
-  auto device = FileDevice::open(*reactor_, path_, {.create = !made_, .size_max = options_.pool_size});
-  ASSERT_TRUE(device) << device.error().message;
-  device_ = std::move(device).value();
+  device_ = make_device();
+  ASSERT_TRUE(device_);
   const EngineOptions options{.create = !made_, .memory_max = options_.memory_max};
   engine_ = std::make_unique<EngineCore>(*reactor_, *device_, options);
   const Status status = run([&] { return engine_->open(); });
   ASSERT_TRUE(status) << status.error().message;
   made_ = true;
+}
+
+std::unique_ptr<Device> RealPool::make_device() {
+  if (options_.hollow) {
+    return std::make_unique<bench::HollowDevice>(std::make_unique<MemoryDevice>(options_.pool_size), nullptr);
+  }
+  auto device = FileDevice::open(*reactor_, path_, {.create = !made_, .size_max = options_.pool_size});
+  EXPECT_TRUE(device) << device.error().message;
+  return device ? std::move(device).value() : nullptr;
 }
 
 void RealPool::close() {

@@ -1,4 +1,4 @@
-// real_pool.h: an engine on a real file and a real reactor, with plain calls that run the reactor until they end.
+// real_pool.h: an engine on a real file (or in memory, which forgets payload) and a real reactor, with plain calls that run the reactor until they end.
 //
 // Holds:  the file and its folder are gone when the object is.
 #pragma once
@@ -10,7 +10,7 @@
 #include <optional>
 #include <thread>
 
-#include "device/file_device.h"
+#include "device/device.h"
 #include "runtime/reactor.h"
 #include "runtime/remote.h"
 #include "volume/core.h"
@@ -20,6 +20,7 @@ namespace brindle {
 struct RealPoolOptions {
   u64 pool_size = 8 * GiB;
   u64 memory_max = 256 * MiB;
+  bool hollow = false;  // in memory, and what `payload()` gives is forgotten: it can be closed once, in order
 };
 
 class RealPool {
@@ -48,7 +49,8 @@ class RealPool {
   std::string folder_, path_;
   std::unique_ptr<Reactor> reactor_;
   std::thread thread_;
-  std::unique_ptr<FileDevice> device_;
+  std::unique_ptr<Device> make_device();
+  std::unique_ptr<Device> device_;
   std::unique_ptr<EngineCore> engine_;
   bool made_ = false;
 };
