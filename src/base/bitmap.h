@@ -32,12 +32,15 @@ inline void clear_bits(std::vector<u64>& bitmap, u64 from, u64 to) {
 /// How many of [from, to) are set; `word(i)` is the i-th word of the bitmap.
 template <class Word>
 u64 count_bits_of(const Word& word, u64 from, u64 to) {
-  u64 count = 0;
-  while (from < to) {
-    const u64 end = std::min(to, round_down(from, 64) + 64);
-    count += static_cast<u64>(std::popcount(word(from / 64) >> (from % 64) << (64 - (end - from))));
-    from = end;
-  }
+  if (from >= to) return 0;
+  const auto ones = [](u64 bits) { return static_cast<u64>(std::popcount(bits)); };
+  const u64 first = from / 64;
+  const u64 last = (to - 1) / 64;
+  const u64 of_first = ~u64{0} << (from % 64);
+  const u64 of_last = ~u64{0} >> (63 - (to - 1) % 64);
+  if (first == last) return ones(word(first) & of_first & of_last);
+  u64 count = ones(word(first) & of_first) + ones(word(last) & of_last);
+  for (u64 at = first + 1; at < last; ++at) count += ones(word(at));
   return count;
 }
 

@@ -286,16 +286,16 @@ Task<Status> Pool::copy_segment(Segment& segment, Source& source, std::vector<Mo
     }
     bool in_piece = false;
     u64 follows = 0;  // where the piece would go on
+    PieceWalk walk(segment, i, slots);
     for (u64 slot = before[i].first_slot; slot < end;) {
       const u64 first = next_bit(live, true, slot, end);
       clear_bits(move.present, slot, first);
       slot = first;
       if (slot == end) break;
-      u64 run = 0;
-      const auto from = space_.locate(SlotName::of(record.number, slot), &run);
+      const auto from = walk.at(slot);
       if (!from) co_return Error{Code::corrupt, "a live slot has no place"};
-      run = std::min({run, next_bit(live, false, slot, end) - slot, copy_max / slot_bytes});
-      std::byte* const bytes = source.bytes.data() + (*from - chunk_offset);
+      u64 run = std::min({from->slots, next_bit(live, false, slot, end) - slot, copy_max / slot_bytes});
+      std::byte* const bytes = source.bytes.data() + (from->offset - chunk_offset);
       u64 at = 0;
       Holes::Run hole;
       if (source.victim.into_holes && record.kind == SegmentKind::data) hole = holes_.take(run, run < long_run ? 1 : long_run);

@@ -204,6 +204,23 @@ std::optional<u64> Space::locate(SlotName name, u64* run) const {
   return record.pieces[piece].offset + record.present.count(first, slot) * slot_size(record.kind);
 }
 
+PieceWalk::PieceWalk(const Segment& segment, size_t piece, u64 slots) : record_(segment.record) {
+  const SegmentPiece& begin = record_.pieces[piece];
+  slot_ = begin.first_slot;
+  offset_ = begin.offset;
+  end_ = piece_end(record_.pieces, piece, slots);
+}
+
+std::optional<PieceWalk::At> PieceWalk::at(u64 slot) {
+  CHECK(slot >= slot_ && slot < end_);
+  const u64 between = record_.packed ? record_.present.count(slot_, slot) : slot - slot_;
+  offset_ += between * slot_size(record_.kind);
+  slot_ = slot;
+  if (!record_.packed) return At{offset_, end_ - slot};
+  if (!record_.present.has(slot)) return std::nullopt;
+  return At{offset_, record_.present.next_gap(slot, end_) - slot};
+}
+
 void Space::moved(Segment& segment, std::vector<SegmentPiece> pieces, SlotSet present) {
   moved_ = true;
   memory_bytes_ -= memory_of(segment);
@@ -230,13 +247,13 @@ std::optional<std::vector<u64>> Space::blocks_lived_in(u64 chunk) const {
     for (size_t i = 0; i < record.pieces.size() && !record.live.empty(); ++i) {
       if (record.pieces[i].offset / chunk_size_ != chunk) continue;
       const u64 end = piece_end(record.pieces, i, slots);
+      PieceWalk walk(*segment, i, slots);
       for (u64 slot = record.pieces[i].first_slot; (slot = record.live.next(slot, end)) < end;) {
-        u64 run = 0;
-        const auto at = locate(SlotName::of(record.number, slot), &run);
+        const auto at = walk.at(slot);
         if (!at) return std::nullopt;
-        run = std::min(run, record.live.next_gap(slot, end) - slot);
-        const u64 last = (*at + run * slot_bytes - 1 - chunk_offset(chunk)) / block_size;
-        for (u64 block = (*at - chunk_offset(chunk)) / block_size; block <= last; ++block) {
+        const u64 run = std::min(at->slots, record.live.next_gap(slot, end) - slot);
+        const u64 last = (at->offset + run * slot_bytes - 1 - chunk_offset(chunk)) / block_size;
+        for (u64 block = (at->offset - chunk_offset(chunk)) / block_size; block <= last; ++block) {
           set_bit_to(blocks, block, true);
         }
         slot += run;

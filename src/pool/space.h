@@ -73,6 +73,25 @@ inline u64 piece_end(const std::vector<SegmentPiece>& pieces, size_t at, u64 slo
   return at + 1 < pieces.size() ? pieces[at + 1].first_slot : slots;
 }
 
+/// Where the slots of one piece lie, asked for one behind the other: each step counts only what lies between. (Space::locate counts from the
+/// beginning of the piece each time, which in a segment of pages may be thousands of slots.)
+class PieceWalk {
+ public:
+  struct At {
+    u64 offset;  // byte address
+    u64 slots;   // that lie side by side from there on
+  };
+  PieceWalk(const Segment& segment, size_t piece, u64 slots);
+  /// No slot below the last one may be asked for. None where the slot has no place.
+  std::optional<At> at(u64 slot);
+
+ private:
+  const SegmentRecord& record_;
+  u64 slot_;    // the last one
+  u64 offset_;  // where it lies, or would
+  u64 end_;     // of the piece
+};
+
 class Space {
  public:
   explicit Space(u64 chunk_size);
