@@ -124,7 +124,8 @@ void Pool::pace_writes(const std::vector<Victim>& chosen) {
 
 /// Gives the log a little more, and who waits for that looks again.
 void Pool::give_log_a_tick() {
-  room_pace_.tick(written(), forecast_.left_ns(runtime_.now_ns(), client_.work()));
+  const u64 now_ns = runtime_.now_ns();
+  room_pace_.tick(now_ns, written(), forecast_.left_ns(now_ns, client_.work()));
   memory_.notify_all();
 }
 

@@ -32,25 +32,28 @@ class RoomPace {
       end_ = written + bytes;
     }
     under_way_ = true;
-    ticks_ = 0;
+    first_ns_ = ticked_ns_ = 0;
   }
   /// What is copied from now on will win so many bytes: the log may have these, and not what else it might have had.
   void will_win(u64 written, u64 bytes) {
     if (!under_way_) return;
     given_ = written;
     end_ = written + bytes;
-    ticks_ = 0;
+    first_ns_ = ticked_ns_ = 0;
   }
   /// Unless room was `won` it goes on another time where it stopped.
   void ended(bool won) {
     under_way_ = false;
     if (won) open_ = false;
   }
-  /// A tick has passed, and room will be there in so many nanoseconds.
-  void tick(u64 written, double left_ns) {
+  /// A tick has passed, and room will be there in so many nanoseconds. On a busy core the next one will be late too, by as much as this one.
+  void tick(u64 now_ns, u64 written, double left_ns) {
+    if (first_ns_ == 0) first_ns_ = now_ns;
+    const u64 took_ns = std::max(tick_ns, ticked_ns_ > 0 ? now_ns - ticked_ns_ : 0);
+    ticked_ns_ = now_ns;
     const u64 from = std::min(std::max(given_, written), end_);  // what was admitted may be a little more
-    const double part = std::min(1.0, static_cast<double>(tick_ns) / std::max(left_ns, 1.0));
-    given_ = ++ticks_ < ticks_max ? from + static_cast<u64>(static_cast<double>(end_ - from) * part) : end_;
+    const double part = std::min(1.0, static_cast<double>(took_ns) / std::max(left_ns, 1.0));
+    given_ = now_ns - first_ns_ < longest_ns ? from + static_cast<u64>(static_cast<double>(end_ - from) * part) : end_;
   }
   /// Does a tick still change anything?
   bool holds_back() const { return under_way_ && given_ < end_; }
@@ -58,10 +61,11 @@ class RoomPace {
 
  private:
   // Whatever is thought: somebody may look for minutes, and nothing is given again meanwhile. That a log waits is noticed, that writes do is not.
-  static constexpr u64 ticks_max = 1000;
+  static constexpr u64 longest_ns = second_ns;
 
   bool under_way_ = false;
-  u64 ticks_ = 0;
+  u64 first_ns_ = 0;   // when the first tick was; 0: none yet
+  u64 ticked_ns_ = 0;  // and the last one
   bool open_ = false;  // begun, and nothing was won yet
   u64 given_ = 0;      // as far as the log may come now
   u64 end_ = 0;        // and before room is won

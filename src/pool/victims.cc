@@ -13,13 +13,14 @@ namespace brindle {
 
 namespace {
 
-constexpr size_t victims_max = 48;
+constexpr size_t victims_max = 96;
 constexpr u64 room_step_min = 8;   // chunks
 constexpr u64 room_step_max = 32;  // chunks
-constexpr u64 reluctant_min = 4;   // chunks: when fewer are won, those that had better wait are taken too
+constexpr u64 reluctant_min = 4;   // chunks, or a part of what is wanted: when fewer are won, those that had better wait are taken too
+constexpr u64 reluctant_part = 4;
 constexpr u64 room_step_part = 16;
 constexpr u64 low_water_min = kept_from_writes + 2;  // chunks
-constexpr u64 low_water_max = 48;                    // chunks
+constexpr u64 low_water_max = 96;                    // chunks
 constexpr u64 low_water_part = 8;
 constexpr u64 copies_min = 4;  // empty chunks to copy into that are worth a round
 constexpr u64 begun_chunks = 2;  // that the log and the pages of a checkpoint will take a part of, but no copy can
@@ -131,7 +132,7 @@ std::vector<Pool::Victim> Pool::victims() const {
     chosen.push_back({chunk, to_target < live, wins});
   }
   for (const auto& [live, chunk] : waiting) {
-    if (won >= reluctant_min * chunk_size) break;
+    if (won >= std::max(reluctant_min * chunk_size, wanted / reluctant_part)) break;
     const u64 wins = chunk_size - live;
     copied += live + gain_min();
     if (copied + for_log(won + wins) > room) break;
