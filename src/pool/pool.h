@@ -251,6 +251,7 @@ class Pool {
   Task<bool> win_room(u64 chunks_before);
   Task<void> let_readers_end(u64 chunks_before);
   bool paces_writes() const;
+  u64 spare_chunks() const;
   void pace_writes();
   void pace_writes(const std::vector<Victim>& chosen);
   void give_log_a_tick();
@@ -318,7 +319,7 @@ class Pool {
   u64 wanted_ns_ = 0;     // since when the log waits for a chunk; 0: it has one
   bool held_up_ = false;  // who makes room waits for readers
   bool ticking_ = false;  // somebody gives the log its share bit by bit
-  u64 log_chunks_ = 0;    // that the log has taken
+  u64 log_chunks_ = 0;    // that the log has taken for what is written
   bool waited_ = false;   // the log waited for room since it was last made
   Mutex checkpointing_;
   Mutex compacting_;

@@ -54,7 +54,7 @@ Task<Result<u64>> Pool::chunk_for_log(bool urgent) {
     }
     const auto chunk = space_.take_chunk(urgent ? SpaceLevel::checkpoint : SpaceLevel::write, ChunkUse::segments);
     if (chunk) {
-      ++log_chunks_;
+      if (!urgent) ++log_chunks_;
       filler_.notify_all();
       room_maker_.notify_all();
       co_return *chunk;
@@ -104,11 +104,13 @@ Task<bool> Pool::make_room_alone(u64 chunks_before) {
 /// In a pool that is too small for it the log takes what there is.
 bool Pool::paces_writes() const { return low_water() >= options_.paced_from; }
 
+/// Those that the log may have.
+u64 Pool::spare_chunks() const { return space_.free_chunks() - std::min(kept_from_writes, space_.free_chunks()); }
+
 /// Until room is made. Before it is known what will be won, half of what is empty is for the copies.
 void Pool::pace_writes() {
   if (!paces_writes() || stopping_) return;
-  const u64 empty = space_.free_chunks() - std::min(kept_from_writes, space_.free_chunks());
-  room_pace_.begun(written(), std::max<u64>(empty / 2, 1) * space_.chunk_size());
+  room_pace_.begun(written(), std::max<u64>(spare_chunks() / 2, 1) * space_.chunk_size());
   begin_ticks();
 }
 
@@ -118,34 +120,35 @@ void Pool::pace_writes(const std::vector<Victim>& chosen) {
   if (!paces_writes() || stopping_) return;
   u64 wins = 0;
   for (const Victim& victim : chosen) wins += victim.wins;
-  room_pace_.will_win(written(), RoomPace::share_of(wins, space_.free_chunks(), low_water()));
+  // Where there is nothing to give the log waits for a chunk, and so do all writes: few at a time they would only need more of them.
+  room_pace_.will_win(written(), spare_chunks() > 0 ? RoomPace::share_of(wins, space_.free_chunks(), low_water()) : 0);
   begin_ticks();
 }
 
 /// Gives the log a little more, and who waits for that looks again.
 void Pool::give_log_a_tick() {
   const u64 now_ns = runtime_.now_ns();
-  room_pace_.tick(now_ns, written(), forecast_.left_ns(now_ns, client_.work()));
+  room_pace_.tick(now_ns, written(), spare_chunks() * space_.chunk_size(), forecast_.left_ns(now_ns, client_.work()));
   memory_.notify_all();
 }
 
 /// The first time at once: a round may be shorter than a tick.
 void Pool::begin_ticks() {
-  if (!room_pace_.holds_back()) return;
+  if (!room_pace_.ticks()) return;
   give_log_a_tick();
   if (!std::exchange(ticking_, true)) gate_.spawn(tick_while_room_is_made());
 }
 
 Task<void> Pool::tick_while_room_is_made() {
-  while (room_pace_.holds_back() && !stopping_ && !latched_) {
+  while (room_pace_.ticks() && !stopping_ && !latched_) {
     co_await runtime_.sleep(RoomPace::tick_ns);
-    if (room_pace_.holds_back()) give_log_a_tick();
+    if (room_pace_.ticks()) give_log_a_tick();
   }
   ticking_ = false;
 }
 
 Task<bool> Pool::win_room(u64 chunks_before) {
-  // Who is paced takes no more than is won, and what it took was won as well.
+  // Who is paced takes no more than is won, and what it took was won as well. (Not so what the checkpoints of a round took.)
   const u64 log_before = log_chunks_;
   const auto won = [&] {
     const u64 taken = paces_writes() ? log_chunks_ - log_before : 0;

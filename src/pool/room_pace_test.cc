@@ -12,7 +12,7 @@ constexpr u64 ms = millisecond_ns;
 TEST(RoomPaceTest, WhileNoRoomIsMadeNobodyWaits) {
   RoomPace pace;
   EXPECT_TRUE(pace.admits(1'000'000));
-  EXPECT_FALSE(pace.holds_back());
+  EXPECT_FALSE(pace.ticks());
 }
 
 TEST(RoomPaceTest, TheLogGetsItsShareInTheTimeThatIsLeft) {
@@ -20,27 +20,43 @@ TEST(RoomPaceTest, TheLogGetsItsShareInTheTimeThatIsLeft) {
   pace.begun(5000, 1000);
   EXPECT_TRUE(pace.admits(5000));
   EXPECT_FALSE(pace.admits(5001));
-  pace.tick(1 * ms, 5000, 10.0 * ms);
+  pace.tick(1 * ms, 5000, 0, 10.0 * ms);
   EXPECT_TRUE(pace.admits(5100));
   EXPECT_FALSE(pace.admits(5101));
   // It takes longer than was thought, and then less.
-  pace.tick(2 * ms, 5100, 90.0 * ms);
+  pace.tick(2 * ms, 5100, 0, 90.0 * ms);
   EXPECT_TRUE(pace.admits(5110));
   EXPECT_FALSE(pace.admits(5111));
-  pace.tick(3 * ms, 5110, 2.0 * ms);
+  pace.tick(3 * ms, 5110, 0, 2.0 * ms);
   EXPECT_TRUE(pace.admits(5555));
   EXPECT_FALSE(pace.admits(5556));
-  pace.tick(4 * ms, 5555, 1.0 * ms);
-  EXPECT_FALSE(pace.holds_back());
-  EXPECT_TRUE(pace.admits(9000)) << "then it is the log that waits";
+  pace.tick(4 * ms, 5555, 0, 1.0 * ms);
+  EXPECT_TRUE(pace.admits(9000)) << "until the next tick";
+}
+
+TEST(RoomPaceTest, ARoundThatTakesLongerGivesHalfOfTheRest) {
+  RoomPace pace;
+  pace.begun(0, 1000);
+  pace.tick(1 * ms, 0, 0, 1.0 * ms);
+  EXPECT_TRUE(pace.admits(2000)) << "until the next tick";
+  pace.tick(41 * ms, 2000, 8000, 1.0 * ms);
+  EXPECT_TRUE(pace.admits(6000)) << "it was 40 ms late, and would be again";
+  pace.tick(42 * ms, 6000, 4000, 1.0 * ms);
+  EXPECT_TRUE(pace.admits(6048)) << "half of the rest, in 41 ms";
+  EXPECT_FALSE(pace.admits(6049));
+  pace.tick(43 * ms, 6048, 3952, 90.0 * ms);
+  EXPECT_TRUE(pace.admits(6069)) << "or in as long as is thought by now";
+  EXPECT_FALSE(pace.admits(6070));
+  pace.ended(true);
+  EXPECT_TRUE(pace.admits(9000));
 }
 
 TEST(RoomPaceTest, ATickThatComesLateGivesForAsLong) {
   RoomPace pace;
   pace.begun(0, 1000);
-  pace.tick(1 * ms, 0, 100.0 * ms);
+  pace.tick(1 * ms, 0, 0, 100.0 * ms);
   EXPECT_FALSE(pace.admits(11));
-  pace.tick(21 * ms, 10, 80.0 * ms);
+  pace.tick(21 * ms, 10, 0, 80.0 * ms);
   EXPECT_TRUE(pace.admits(257));
   EXPECT_FALSE(pace.admits(258));
 }
@@ -48,7 +64,7 @@ TEST(RoomPaceTest, ATickThatComesLateGivesForAsLong) {
 TEST(RoomPaceTest, WhatNobodyTookMayBeHadLater) {
   RoomPace pace;
   pace.begun(0, 1000);
-  for (u64 i = 1; i <= 5; ++i) pace.tick(i * ms, 0, 10.0 * ms);
+  for (u64 i = 1; i <= 5; ++i) pace.tick(i * ms, 0, 0, 10.0 * ms);
   EXPECT_TRUE(pace.admits(400));
   EXPECT_FALSE(pace.admits(411)) << "no more than as if all had been taken";
 }
@@ -56,16 +72,16 @@ TEST(RoomPaceTest, WhatNobodyTookMayBeHadLater) {
 TEST(RoomPaceTest, ItGoesOnWhereItStoppedUntilRoomIsWon) {
   RoomPace pace;
   pace.begun(0, 1000);
-  pace.tick(1 * ms, 0, 10.0 * ms);
+  pace.tick(1 * ms, 0, 0, 10.0 * ms);
   pace.ended(false);
   EXPECT_TRUE(pace.admits(800)) << "between copies and the checkpoint nobody waits";
   pace.begun(800, 1000);
-  pace.tick(2 * ms, 800, 2.0 * ms);
+  pace.tick(2 * ms, 800, 0, 2.0 * ms);
   EXPECT_TRUE(pace.admits(900));
   EXPECT_FALSE(pace.admits(901));
   pace.ended(true);
   pace.begun(900, 1000);
-  pace.tick(3 * ms, 900, 10.0 * ms);
+  pace.tick(3 * ms, 900, 0, 10.0 * ms);
   EXPECT_TRUE(pace.admits(1000));
   EXPECT_FALSE(pace.admits(1001));
 }
@@ -73,17 +89,16 @@ TEST(RoomPaceTest, ItGoesOnWhereItStoppedUntilRoomIsWon) {
 TEST(RoomPaceTest, WhatIsCopiedSetsWhatTheLogMayHave) {
   RoomPace pace;
   pace.begun(0, 1000);
-  pace.tick(1 * ms, 0, 10.0 * ms);
+  pace.tick(1 * ms, 0, 0, 10.0 * ms);
   pace.will_win(80, 200);
   EXPECT_FALSE(pace.admits(81)) << "it had been given 100";
-  pace.tick(2 * ms, 80, 2.0 * ms);
+  pace.tick(2 * ms, 80, 0, 2.0 * ms);
   EXPECT_TRUE(pace.admits(180));
   EXPECT_FALSE(pace.admits(181));
-  pace.tick(3 * ms, 180, 1.0 * ms);
-  EXPECT_FALSE(pace.holds_back());
+  pace.tick(3 * ms, 180, 0, 1.0 * ms);
   pace.will_win(280, 500);
-  EXPECT_TRUE(pace.holds_back()) << "the next copies win more";
-  pace.tick(4 * ms, 280, 5.0 * ms);
+  EXPECT_FALSE(pace.admits(281)) << "the next copies win more";
+  pace.tick(4 * ms, 280, 0, 5.0 * ms);
   EXPECT_TRUE(pace.admits(380));
   EXPECT_FALSE(pace.admits(381));
   pace.ended(true);
@@ -94,11 +109,13 @@ TEST(RoomPaceTest, WhatIsCopiedSetsWhatTheLogMayHave) {
 TEST(RoomPaceTest, ARoundWithoutAnEndHoldsNobodyUpForLong) {
   RoomPace pace;
   pace.begun(0, 1'000'000);
-  for (u64 i = 0; i < 1000; ++i) pace.tick((1 + i) * ms, 0, 1e12);
-  EXPECT_TRUE(pace.holds_back());
-  pace.tick(1001 * ms, 0, 1e12);
-  EXPECT_FALSE(pace.holds_back());
+  for (u64 i = 0; i < 1000; ++i) pace.tick((1 + i) * ms, 0, 0, 1e12);
+  EXPECT_FALSE(pace.admits(2000));
+  pace.tick(1001 * ms, 0, 0, 1e12);
   EXPECT_TRUE(pace.admits(2'000'000));
+  EXPECT_FALSE(pace.ticks());
+  pace.will_win(2'000'000, 1000);
+  EXPECT_TRUE(pace.ticks()) << "it goes on";
 }
 
 TEST(ForecastTest, EachPartTakesAsLongAsItDid) {

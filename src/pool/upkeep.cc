@@ -98,10 +98,12 @@ Task<void> Pool::run_checkpointer() {
   }
 }
 
-/// Keeps a few chunks ready, so that the log never waits for zeroes to be written.
+/// Keeps a few chunks ready, so that the log never waits for zeroes to be written; and all of them as soon as room is made for it, since
+/// copies are put where something was written before.
 Task<void> Pool::run_filler() {
   while (!stopping_ && !latched_) {
-    if (space_.written_free() >= filled_ahead || !space_.next_to_fill()) {
+    const bool enough = space_.written_free() >= filled_ahead && space_.free_chunks() >= low_water();
+    if (enough || !space_.next_to_fill()) {
       co_await filler_.wait();
       continue;
     }
