@@ -22,8 +22,8 @@ class RoomPace {
   /// Of what copies win the log may have nearly all, and less where fewer chunks are empty than are wanted: pages take some as well, and
   /// what is left makes the empty ones more from one round to the next.
   static constexpr u64 share_of(u64 bytes_won, u64 empty, u64 wanted) {
-    const u64 most = bytes_won - bytes_won / 8;
-    return empty < wanted ? most * empty / wanted : most;
+    const u64 nearly_all = bytes_won - bytes_won / 8;
+    return empty < wanted ? nearly_all * empty / wanted : nearly_all;
   }
 
   /// `written`: bytes that the log took so far, and so many more it may until room is won, or until it is known what will be.
