@@ -252,6 +252,7 @@ class Pool {
   Task<void> let_readers_end(u64 chunks_before);
   bool paces_writes() const;
   u64 spare_chunks() const;
+  u64 share_of_log(u64 bytes_won) const;
   void pace_writes();
   void pace_writes(const std::vector<Victim>& chosen);
   void give_log_a_tick();

@@ -107,6 +107,9 @@ bool Pool::paces_writes() const { return low_water() >= options_.paced_from; }
 /// Those that the log may have.
 u64 Pool::spare_chunks() const { return space_.free_chunks() - std::min(kept_from_writes, space_.free_chunks()); }
 
+/// Of what copies win, in bytes.
+u64 Pool::share_of_log(u64 bytes_won) const { return RoomPace::share_of(bytes_won, space_.free_chunks(), low_water()); }
+
 /// Until room is made. Before it is known what will be won, half of what is empty is for the copies.
 void Pool::pace_writes() {
   if (!paces_writes() || stopping_) return;
@@ -121,7 +124,7 @@ void Pool::pace_writes(const std::vector<Victim>& chosen) {
   u64 wins = 0;
   for (const Victim& victim : chosen) wins += victim.wins;
   // Where there is nothing to give the log waits for a chunk, and so do all writes: few at a time they would only need more of them.
-  room_pace_.will_win(written(), spare_chunks() > 0 ? RoomPace::share_of(wins, space_.free_chunks(), low_water()) : 0);
+  room_pace_.will_win(written(), spare_chunks() > 0 ? share_of_log(wins) : 0);
   begin_ticks();
 }
 

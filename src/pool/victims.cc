@@ -100,7 +100,7 @@ std::vector<Pool::Victim> Pool::victims() const {
   std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(most), candidates.end());
   // One chunk to copy into is always to be had; while there are more the log is to have its share.
   const bool shares = paces_writes() && space_.written_free() >= kept_from_writes + begun_chunks + copies_min;
-  const auto for_log = [&](u64 won) { return shares ? RoomPace::share_of(won, space_.free_chunks(), low_water()) : 0; };
+  const auto for_log = [this, shares](u64 won) { return shares ? share_of_log(won) : 0; };
   const u64 kept = shares ? kept_from_writes + begun_chunks : kept_from_compaction;
   const u64 empty = std::max<u64>(space_.written_free(), kept + 1) - kept;
   const u64 room = empty * chunk_size + (target_ ? target_->room() : 0);

@@ -1,4 +1,5 @@
-// real_pool.h: an engine on a real file (or in memory, which forgets payload) and a real reactor, with plain calls that run the reactor until they end.
+// real_pool.h: an engine on a real reactor and a real file, or in memory that forgets payload, with plain calls that run the reactor until
+// they end.
 //
 // Holds:  the file and its folder are gone when the object is.
 #pragma once
@@ -45,11 +46,12 @@ class RealPool {
   u64 allocated_bytes() const;
 
  private:
+  std::unique_ptr<Device> make_device();
+
   RealPoolOptions options_;
   std::string folder_, path_;
   std::unique_ptr<Reactor> reactor_;
   std::thread thread_;
-  std::unique_ptr<Device> make_device();
   std::unique_ptr<Device> device_;
   std::unique_ptr<EngineCore> engine_;
   bool made_ = false;
