@@ -29,6 +29,10 @@ void set_runs(SlotSet& slots, const std::vector<SlotRun>& runs, bool in) {
   }
 }
 
+void put_change_head(Writer& to, u64 number, SegmentChange::Kind kind, u64 last) {
+  to.put_varint((number - last) << kind_bits | static_cast<u64>(kind));
+}
+
 void encode_runs(Writer& to, const SegmentChange& change) {
   to.put_varint(change.live.size() + change.dead.size());
   auto live = change.live.begin();
@@ -112,9 +116,14 @@ SegmentRecord decode_segment(Reader& from, u64 chunk_size) {
 }
 
 void encode_change(Writer& to, const SegmentChange& change, u64 last) {
-  to.put_varint((change.number - last) << kind_bits | static_cast<u64>(change.kind));
+  put_change_head(to, change.number, change.kind, last);
   if (change.kind == SegmentChange::Kind::whole) encode_segment(to, change.record);
   if (change.kind == SegmentChange::Kind::slots) encode_runs(to, change);
+}
+
+void encode_whole(Writer& to, const SegmentRecord& record, u64 last) {
+  put_change_head(to, record.number, SegmentChange::Kind::whole, last);
+  encode_segment(to, record);
 }
 
 SegmentChange decode_change(Reader& from, u64 last, u64 chunk_size) {

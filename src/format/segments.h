@@ -26,6 +26,7 @@ enum class SegmentKind : u8 { data = 0, pages = 1 };
 struct SegmentPiece {
   u32 first_slot = 0;
   u64 offset = 0;
+  bool operator==(const SegmentPiece&) const = default;
 };
 
 /// Where a segment's slots are. A whole segment is one piece with all its slots in it. Of a packed one (compaction
@@ -65,6 +66,8 @@ void encode_segment(Writer& to, const SegmentRecord& segment);
 SegmentRecord decode_segment(Reader& from, u64 chunk_size);
 /// `last`: the number of the change before it, 0 for the first; numbers rise.
 void encode_change(Writer& to, const SegmentChange& change, u64 last);
+/// A change of kind `whole`, of a record that is not to be copied for it.
+void encode_whole(Writer& to, const SegmentRecord& record, u64 last);
 /// On nonsense its number is 0 too.
 SegmentChange decode_change(Reader& from, u64 last, u64 chunk_size);
 

@@ -94,7 +94,7 @@ Task<Result<Place>> Pool::put_table(Bytes bytes) {
 
 void Pool::drop_table(const Place& place) {
   space_.table_dropped(place);
-  const u64 chunk = place.offset / space_.chunk_size();
+  const u64 chunk = space_.chunk_of(place.offset);
   if (table_writer_->chunk() != chunk) space_.close_chunk(chunk);
 }
 
@@ -200,13 +200,13 @@ Task<void> Pool::add_segments(std::vector<Bucket>& buckets) {
 /// Buckets that seldom change would keep chunks of old tables alive: the sparsest such chunk is written anew.
 Task<Status> Pool::clean_table_chunks() {
   std::map<u64, u64> live;  // chunk -> bytes
-  for (const auto& [key, place] : directory_) live[place.offset / space_.chunk_size()] += place.length;
+  for (const auto& [key, place] : directory_) live[space_.chunk_of(place.offset)] += place.length;
   if (table_writer_->chunk()) live.erase(*table_writer_->chunk());
   if (live.size() < 2) co_return Status{};
   const auto sparsest = std::min_element(live.begin(), live.end(), [](auto& a, auto& b) { return a.second < b.second; });
   if (sparsest->second > space_.chunk_size() / 2) co_return Status{};
   for (auto& [key, place] : directory_) {
-    if (place.offset / space_.chunk_size() != sparsest->first) continue;
+    if (space_.chunk_of(place.offset) != sparsest->first) continue;
     auto bytes = co_await read_table(place);
     if (!bytes) co_return bytes.error();
     auto copy = co_await put_table(*bytes);

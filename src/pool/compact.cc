@@ -215,7 +215,7 @@ Task<void> Pool::write_hole(const HoleWrite& hole, Status& status, Semaphore& un
   const Status written = co_await device_.write(hole.offset, hole.from);
   if (!written) {
     status = written;
-    failing_.insert(hole.offset / space_.chunk_size());  // the next round takes others
+    failing_.insert(space_.chunk_of(hole.offset));  // the next round takes others
   }
   counters_.compacted_bytes += hole.length;
   under_way.release();
@@ -275,7 +275,7 @@ Task<Status> Pool::copy_segment(Segment& segment, Source& source, std::vector<Mo
   bool begun = false;
   for (size_t i = 0; i < before.size(); ++i) {
     const u64 end = piece_end(before, i, slots);
-    if (before[i].offset / chunk_size != source.victim.chunk) {
+    if (space_.chunk_of(before[i].offset) != source.victim.chunk) {
       // A piece elsewhere in which nothing lives any more goes as well.
       if (next_bit(live, true, before[i].first_slot, end) < end) {
         move.pieces.push_back(before[i]);

@@ -8,9 +8,11 @@ bool Holes::add(u64 chunk) {
   const auto lived_in = space_.blocks_lived_in(chunk);
   if (!lived_in) return false;
   const u64 blocks = space_.chunk_size() / block_size;
+  of_length_.resize(blocks + 1);
+  lengths_.resize(div_up(blocks + 1, 64));
   for (u64 from = 0; (from = next_bit(*lived_in, false, from, blocks)) < blocks;) {
     const u64 to = next_bit(*lived_in, true, from, blocks);
-    runs_.emplace(to - from, space_.chunk_offset(chunk) + from * block_size);
+    put(space_.chunk_offset(chunk) + from * block_size, to - from);
     left_ += to - from;
     from = to;
   }
@@ -19,16 +21,28 @@ bool Holes::add(u64 chunk) {
   return true;
 }
 
+void Holes::put(u64 offset, u64 blocks) {
+  of_length_[blocks].offsets.push_back(offset);
+  set_bit(lengths_, blocks);
+}
+
 Holes::Run Holes::take(u64 blocks, u64 least) {
-  auto at = runs_.lower_bound(blocks);
-  if (at == runs_.end()) {
-    if (runs_.empty() || std::prev(at)->first < least) return {};
-    --at;
+  if (left_ == 0) return {};
+  const u64 lengths = of_length_.size();
+  u64 length = next_bit(lengths_, true, std::min(blocks, lengths), lengths);
+  if (length == lengths) {  // none is long enough: the longest
+    for (length = std::min(blocks, lengths) - 1; !bit_at(lengths_, length);) --length;
+    if (length < least) return {};
   }
-  const auto [length, offset] = *at;
-  runs_.erase(at);
+  Runs& runs = of_length_[length];
+  const u64 offset = runs.offsets[runs.given++];
+  if (runs.given == runs.offsets.size()) {
+    runs.offsets.clear();
+    runs.given = 0;
+    set_bit_to(lengths_, length, false);
+  }
   const u64 taken = std::min(blocks, length);
-  if (taken < length) runs_.emplace(length - taken, offset + taken * block_size);
+  if (taken < length) put(offset + taken * block_size, length - taken);
   left_ -= taken;
   return {offset, taken};
 }
@@ -36,7 +50,8 @@ Holes::Run Holes::take(u64 blocks, u64 least) {
 void Holes::leave() {
   for (u64 chunk : chunks_) space_.leave_target(chunk);
   chunks_.clear();
-  runs_.clear();
+  of_length_ = {};
+  lengths_ = {};
   left_ = 0;
 }
 

@@ -5,7 +5,6 @@
 // Caller: compaction alone; it adds chunks only while Space::settled().
 #pragma once
 
-#include <map>
 #include <vector>
 
 #include "pool/space.h"
@@ -28,9 +27,18 @@ class Holes {
   void leave();
 
  private:
+  // Those of one length, given in the order in which they came: by chunks, and upward there. There are tens of thousands of a block or two.
+  struct Runs {
+    std::vector<u64> offsets;
+    size_t given = 0;
+  };
+
+  void put(u64 offset, u64 blocks);
+
   Space& space_;
   std::vector<u64> chunks_;
-  std::multimap<u64, u64> runs_;  // blocks -> byte address
+  std::vector<Runs> of_length_;  // by blocks, up to a whole chunk
+  std::vector<u64> lengths_;     // of which there are any: a bit each
   u64 left_ = 0;
 };
 

@@ -12,6 +12,8 @@ namespace brindle {
 
 namespace {
 
+constexpr size_t fetched_ahead = 4;  // segments
+
 /// The last piece that begins at the slot or before; the first one where none does.
 size_t piece_of(const SegmentRecord& record, u64 slot) {
   if (record.pieces.size() == 1) return 0;
@@ -29,7 +31,8 @@ u64 memory_of(const Segment& segment) {
 
 }  // namespace
 
-Space::Space(u64 chunk_size) : chunk_size_(chunk_size) {
+Space::Space(u64 chunk_size) : chunk_size_(chunk_size), chunk_bits_(std::countr_zero(chunk_size)) {
+  CHECK(std::has_single_bit(chunk_size));
   load_chunks(1, {});
   mark_used(0, ChunkUse::superblocks);
 }
@@ -118,12 +121,21 @@ void Space::settle_chunk(u64 chunk) {
 
 // --- segments -------------------------------------------------------------------------------------------------------
 
+void Space::enter_chunk(Segment& segment, u64 chunk) {
+  residents_[chunk].push_back(&segment);
+  open_in_[chunk] += segment.open ? 1 : 0;
+  last_batch_in_[chunk] = std::max(last_batch_in_[chunk], segment.last_batch);
+}
+
+void Space::leave_chunk(Segment& segment, u64 chunk) {
+  std::erase(residents_[chunk], &segment);
+  open_in_[chunk] -= segment.open ? 1 : 0;
+}
+
 /// The segment is found in the chunks of its pieces from now on, and what lives in it counts there.
 void Space::settle_in(Segment& segment) {
-  for (const auto& [chunk, live] : live_by_chunk(segment.record)) {
-    residents_[chunk].push_back(&segment);
-    open_in_[chunk] += segment.open ? 1 : 0;
-    last_batch_in_[chunk] = std::max(last_batch_in_[chunk], segment.last_batch);
+  for (const auto& [chunk, live] : by_chunk(segment.record)) {
+    enter_chunk(segment, chunk);
     segment_live_[chunk] += live;
   }
   pieces_ += segment.record.pieces.size();
@@ -132,25 +144,77 @@ void Space::settle_in(Segment& segment) {
 
 /// The reverse.
 void Space::leave_chunks(Segment& segment) {
-  for (const auto& [chunk, live] : live_by_chunk(segment.record)) {
-    std::erase(residents_[chunk], &segment);
-    open_in_[chunk] -= segment.open ? 1 : 0;
+  for (const auto& [chunk, live] : by_chunk(segment.record)) {
+    leave_chunk(segment, chunk);
     segment_live_[chunk] -= live;
   }
   pieces_ -= segment.record.pieces.size();
 }
 
-/// Bytes of the segment that live in each chunk that it has a piece in.
-std::map<u64, u64> Space::live_by_chunk(const SegmentRecord& record) const {
+/// The segment had these pieces before. A piece that stayed counts as it did: there may be hundreds of them, and few move at a time.
+void Space::resettle(Segment& segment, const std::vector<SegmentPiece>& before) {
+  const SegmentRecord& record = segment.record;
+  const std::vector<SegmentPiece>& after = record.pieces;
   const u64 slots = segment_slots(record.kind, chunk_size_);
-  std::map<u64, u64> bytes;
-  for (size_t i = 0; i < record.pieces.size(); ++i) {
-    u64& in_chunk = bytes[record.pieces[i].offset / chunk_size_];
-    if (record.live.empty()) continue;
-    const u64 end = piece_end(record.pieces, i, slots);
-    in_chunk += record.live.count(record.pieces[i].first_slot, end) * slot_size(record.kind);
+  const auto stayed = [&](size_t was, size_t is) {
+    if (before[was] != after[is]) return false;
+    // Behind it a piece may be gone in which nothing lives.
+    const auto [from, to] = std::minmax(piece_end(before, was, slots), piece_end(after, is, slots));
+    return record.live.count(from, to) == 0;
+  };
+  const auto live = [&](const std::vector<SegmentPiece>& pieces, size_t at) {
+    return record.live.count(pieces[at].first_slot, piece_end(pieces, at, slots)) * slot_size(record.kind);
+  };
+  std::vector<u64> left;
+  std::vector<u64> entered;
+  for (size_t was = 0, is = 0; was < before.size() || is < after.size();) {
+    if (was < before.size() && is < after.size() && stayed(was, is)) {
+      ++was;
+      ++is;
+    } else if (is == after.size() || (was < before.size() && before[was].first_slot <= after[is].first_slot)) {
+      left.push_back(chunk_of(before[was].offset));
+      segment_live_[left.back()] -= live(before, was++);
+    } else {
+      entered.push_back(chunk_of(after[is].offset));
+      segment_live_[entered.back()] += live(after, is++);
+    }
   }
-  return bytes;
+  const auto each_beside = [this](std::vector<u64>& chunks, const std::vector<SegmentPiece>& pieces, auto what) {
+    std::sort(chunks.begin(), chunks.end());
+    chunks.erase(std::unique(chunks.begin(), chunks.end()), chunks.end());
+    for (u64 chunk : chunks) {
+      if (std::none_of(pieces.begin(), pieces.end(),
+                       [&](const SegmentPiece& piece) { return chunk_of(piece.offset) == chunk; }))
+        what(chunk);
+    }
+  };
+  each_beside(left, after, [&](u64 chunk) { leave_chunk(segment, chunk); });
+  each_beside(entered, before, [&](u64 chunk) { enter_chunk(segment, chunk); });
+  pieces_ = pieces_ + after.size() - before.size();
+  segment.base = after.front().offset;
+}
+
+/// The chunks that the segment has a piece in, each once, upward. The answer holds until the next one.
+const std::vector<Space::InChunk>& Space::by_chunk(const SegmentRecord& record) {
+  const u64 slots = segment_slots(record.kind, chunk_size_);
+  std::vector<InChunk>& all = by_chunk_;
+  all.clear();
+  for (size_t i = 0; i < record.pieces.size(); ++i) {
+    const u64 end = piece_end(record.pieces, i, slots);
+    const u64 live = record.live.empty() ? 0 : record.live.count(record.pieces[i].first_slot, end);
+    all.push_back({chunk_of(record.pieces[i].offset), live * slot_size(record.kind)});
+  }
+  std::sort(all.begin(), all.end(), [](const InChunk& a, const InChunk& b) { return a.chunk < b.chunk; });
+  size_t last = 0;
+  for (size_t i = 1; i < all.size(); ++i) {
+    if (all[i].chunk == all[last].chunk) {
+      all[last].live += all[i].live;
+    } else {
+      all[++last] = all[i];
+    }
+  }
+  all.resize(std::min(all.size(), last + 1));
+  return all;
 }
 
 Segment& Space::add_segment(SegmentRecord record, bool open) {
@@ -177,7 +241,7 @@ void Space::close_segment(u64 number) {
   Segment* segment = find(number);
   CHECK(segment != nullptr);
   if (std::exchange(segment->open, false)) {
-    for (const auto& [chunk, live] : live_by_chunk(segment->record)) --open_in_[chunk];
+    for (const auto& [chunk, live] : by_chunk(segment->record)) --open_in_[chunk];
   }
   closed_.insert(number);
 }
@@ -224,15 +288,14 @@ std::optional<PieceWalk::At> PieceWalk::at(u64 slot) {
 void Space::moved(Segment& segment, std::vector<SegmentPiece> pieces, SlotSet present) {
   moved_ = true;
   memory_bytes_ -= memory_of(segment);
-  leave_chunks(segment);
   const std::vector<SegmentPiece> before = std::exchange(segment.record.pieces, std::move(pieces));
   segment.record.present = std::move(present);
   segment.record.packed = true;
-  settle_in(segment);
+  resettle(segment, before);
   memory_bytes_ += memory_of(segment);
   if (!planted(Plant::move_untold)) segment.lies_elsewhere();
   changed(segment);
-  for (const SegmentPiece& piece : before) settle_chunk(piece.offset / chunk_size_);
+  for (const SegmentPiece& piece : before) settle_chunk(chunk_of(piece.offset));
   if (planted(Plant::source_freed)) {
     for (u64 chunk : std::exchange(emptied_, {})) give_back(chunk);
   }
@@ -240,12 +303,20 @@ void Space::moved(Segment& segment, std::vector<SegmentPiece> pieces, SlotSet pr
 
 std::optional<std::vector<u64>> Space::blocks_lived_in(u64 chunk) const {
   std::vector<u64> blocks(div_up(chunk_size_ / block_size, 64));
-  for (const Segment* segment : residents_[chunk]) {
+  const std::vector<Segment*>& residents = residents_[chunk];
+  for (size_t next = 0; next < residents.size(); ++next) {
+    // They are cold, a hundred of them or so, and each is two lines to wait for.
+    if (next + 2 * fetched_ahead < residents.size())
+      __builtin_prefetch(&residents[next + 2 * fetched_ahead]->record.pieces);
+    if (next + fetched_ahead < residents.size())
+      __builtin_prefetch(residents[next + fetched_ahead]->record.pieces.data());
+    const Segment* const segment = residents[next];
     const SegmentRecord& record = segment->record;
+    if (record.live.empty()) continue;
     const u64 slot_bytes = slot_size(record.kind);
     const u64 slots = segment_slots(record.kind, chunk_size_);
-    for (size_t i = 0; i < record.pieces.size() && !record.live.empty(); ++i) {
-      if (record.pieces[i].offset / chunk_size_ != chunk) continue;
+    for (size_t i = 0; i < record.pieces.size(); ++i) {
+      if (chunk_of(record.pieces[i].offset) != chunk) continue;
       const u64 end = piece_end(record.pieces, i, slots);
       PieceWalk walk(*segment, i, slots);
       for (u64 slot = record.pieces[i].first_slot; (slot = record.live.next(slot, end)) < end;) {
@@ -270,7 +341,7 @@ void Space::placed(u64 number, u64 batch) {
   if (segment == nullptr) return;
   segment->last_batch = std::max(segment->last_batch, batch);
   for (const SegmentPiece& piece : segment->record.pieces) {
-    u64& last = last_batch_in_[piece.offset / chunk_size_];
+    u64& last = last_batch_in_[chunk_of(piece.offset)];
     last = std::max(last, batch);
   }
 }
@@ -311,7 +382,7 @@ void Space::set_live(Segment& segment, u32 slot, u64 count, bool live) {
     const bool was_other = record.live.set(at, live);
     CHECK_NOTE(was_other, live ? "a slot given twice" : "a slot freed twice");
     if (piece + 1 < record.pieces.size() && record.pieces[piece + 1].first_slot == at) ++piece;
-    u64& bytes = segment_live_[record.pieces[piece].offset / chunk_size_];
+    u64& bytes = segment_live_[chunk_of(record.pieces[piece].offset)];
     bytes = live ? bytes + slot_size(record.kind) : bytes - slot_size(record.kind);
   }
   memory_bytes_ += record.live.bytes();
@@ -391,7 +462,7 @@ void Space::retire_closed() {
       retiring_.push_back(*at);
       changed(*segment);
       leave_chunks(*segment);
-      for (const SegmentPiece& piece : segment->record.pieces) settle_chunk(piece.offset / chunk_size_);
+      for (const SegmentPiece& piece : segment->record.pieces) settle_chunk(chunk_of(piece.offset));
     }
     at = needed ? std::next(at) : closed_.erase(at);
   }
@@ -453,12 +524,12 @@ void Space::drain_releases() {
 // --- tables ---------------------------------------------------------------------------------------------------------
 
 void Space::table_written(const Place& place) {
-  table_live_[place.offset / chunk_size_] += place.length;
+  table_live_[chunk_of(place.offset)] += place.length;
   table_bytes_ += place.length;
 }
 
 void Space::table_dropped(const Place& place) {
-  const u64 chunk = place.offset / chunk_size_;
+  const u64 chunk = chunk_of(place.offset);
   CHECK(table_live_[chunk] >= place.length);
   table_live_[chunk] -= place.length;
   table_bytes_ -= place.length;

@@ -98,7 +98,9 @@ class Space {
 
   // --- chunks
   u64 chunk_size() const { return chunk_size_; }
-  u64 chunk_offset(u64 chunk) const { return chunk * chunk_size_; }
+  u64 chunk_offset(u64 chunk) const { return chunk << chunk_bits_; }
+  /// The chunk that a byte address lies in.
+  u64 chunk_of(u64 offset) const { return offset >> chunk_bits_; }
   u64 capacity_chunks() const { return capacity_; }
   /// How many chunks the pool may have; never below those that it has.
   void set_capacity(u64 chunks);
@@ -219,17 +221,25 @@ class Space {
   template <class List, class Count, class Apply>
   void apply_some(List& names, u64& left, Count count, Apply apply);
   void retire_closed();
+  void enter_chunk(Segment& segment, u64 chunk);
+  void leave_chunk(Segment& segment, u64 chunk);
   void settle_in(Segment& segment);
   void leave_chunks(Segment& segment);
-  std::map<u64, u64> live_by_chunk(const SegmentRecord& record) const;
+  void resettle(Segment& segment, const std::vector<SegmentPiece>& before);
+  struct InChunk {
+    u64 chunk;
+    u64 live;  // bytes of one segment that live in it
+  };
+  const std::vector<InChunk>& by_chunk(const SegmentRecord& record);
   void set_live(Segment& segment, u32 slot, u64 count, bool live);
   void changed(Segment& segment);
   void touched(Segment& segment, SlotRun run);
-  std::optional<SegmentChange> take_change(Segment& segment) const;
+  bool tell_change(Segment& segment, Changes& changes) const;
   void settle_chunk(u64 chunk);
   void drain_releases();
 
   u64 chunk_size_;
+  int chunk_bits_;  // it is a power of two: asked of every piece of a segment, a division would cost more than the rest
   u64 next_segment_ = 1;
   u64 capacity_ = 0;
   std::vector<ChunkUse> uses_;                  // by chunk; as long as the device
@@ -246,6 +256,7 @@ class Space {
   std::map<u64, std::vector<u64>> changed_;     // numbers of the segments that did, by bucket, in any order there
   u64 pieces_ = 0;
   u64 memory_bytes_ = 0;  // of all segments
+  std::vector<InChunk> by_chunk_;  // the last answer, for its memory
 
   struct Range {
     SlotName first;

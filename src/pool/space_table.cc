@@ -53,26 +53,25 @@ void Space::touched(Segment& segment, SlotRun run) {
   if (runs.size() > segment_slots(segment.record.kind, chunk_size_) / touched_part) segment.lies_elsewhere();
 }
 
-std::optional<SegmentChange> Space::take_change(Segment& segment) const {
+/// False: there is nothing to tell.
+bool Space::tell_change(Segment& segment, Changes& changes) const {
   segment.changed = false;
-  SegmentChange change;
-  change.number = segment.record.number;
   const bool listed = is_listed(segment);
   const InTable before = std::exchange(segment.in_table, listed ? InTable::here : InTable::no);
   std::vector<SlotRun> touched = std::exchange(segment.touched, {});
-  if (!listed) {
-    if (before == InTable::no) return std::nullopt;
-    return change;
+  if (listed && before != InTable::here) {
+    encode_whole(changes.bytes, segment.record, changes.last);
+    return true;
   }
-  if (before == InTable::here) {
-    if (touched.empty()) return std::nullopt;
+  if (listed ? touched.empty() : before == InTable::no) return false;
+  SegmentChange change;
+  change.number = segment.record.number;
+  if (listed) {
     change.kind = SegmentChange::Kind::slots;
     sort_out(std::move(touched), segment.record.live, change);
-  } else {
-    change.kind = SegmentChange::Kind::whole;
-    change.record = segment.record;
   }
-  return change;
+  encode_change(changes.bytes, change, changes.last);
+  return true;
 }
 
 bool Space::tell_changes(Changes& changes, u64 segments) {
@@ -82,9 +81,7 @@ bool Space::tell_changes(Changes& changes, u64 segments) {
     std::sort(bucket->second.begin(), bucket->second.end());
     for (u64 number : bucket->second) {
       ++told;
-      const auto change = take_change(*segments_.at(number));
-      if (!change) continue;
-      encode_change(changes.bytes, *change, changes.last);
+      if (!tell_change(*segments_.at(number), changes)) continue;
       changes.last = number;
       if (changes.buckets.empty() || changes.buckets.back() != bucket->first) changes.buckets.push_back(bucket->first);
     }
@@ -106,7 +103,7 @@ Status Space::load(SegmentTable& table) {
   for (u64 number : table.numbers()) {
     SegmentRecord& record = table.entries().at(number).record;
     for (const SegmentPiece& piece : record.pieces) {
-      const u64 chunk = piece.offset / chunk_size_;
+      const u64 chunk = chunk_of(piece.offset);
       if (chunk >= uses_.size()) return Error{Code::corrupt, "a segment lies beyond the end of the pool"};
       mark_used(chunk, ChunkUse::segments);
     }

@@ -1,6 +1,11 @@
 #include "pool/space.h"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
+
+#include "base/bitmap.h"
+#include "base/rng.h"
 
 namespace brindle {
 namespace {
@@ -53,6 +58,102 @@ TEST_F(SpaceMemoryTest, WhatWasMovedTakesNoMoreThanWhatLives) {
   EXPECT_FALSE(space.locate(SlotName::of(1, 0)));
   free_blocks(segment_blocks - 10, segment_blocks);
   EXPECT_EQ(space.memory_bytes(), 0u);
+}
+
+/// Segments that are carried from chunk to chunk in ever more pieces, while they die.
+class SpaceMovesTest : public testing::Test {
+ protected:
+  static constexpr u64 chunks = 16;
+  static constexpr u64 segments = 3;
+  static constexpr u64 slots = chunk_size_min / block_size;
+
+  SpaceMovesTest() {
+    space.load_chunks(chunks, {});
+    for (u64 i = 1; i <= segments; ++i) {
+      space.mark_used(i, ChunkUse::segments);
+      space.add_segment({.number = i, .pieces = {{0, space.chunk_offset(i)}}}, true);
+      space.allocated(SlotName::of(i, 0), slots, i);
+      space.close_segment(i);
+    }
+    checkpoint();
+  }
+  void checkpoint() {
+    space.seal(++number);
+    space.durable();
+  }
+  /// Everything of it that lies in `from` goes elsewhere, in pieces as long as it happens.
+  void move(Segment& segment, u64 from) {
+    const std::vector<SegmentPiece>& before = segment.record.pieces;
+    std::vector<SegmentPiece> pieces;
+    std::vector<u64> present = segment.record.live.bitmap();
+    for (size_t i = 0; i < before.size(); ++i) {
+      const u64 end = piece_end(before, i, slots);
+      u64 slot = segment.record.live.next(before[i].first_slot, end);
+      if (slot == end) continue;
+      if (space.chunk_of(before[i].offset) != from) {
+        pieces.push_back(before[i]);
+        continue;
+      }
+      for (; slot < end; slot = segment.record.live.next(slot + 1 + random.below(20), end)) {
+        u64 to = 1 + random.below(chunks - 1);
+        if (to == from || space.use(to) == ChunkUse::releasing) to = from == chunks - 1 ? 1 : chunks - 1;
+        space.mark_used(to, ChunkUse::segments);
+        pieces.push_back({static_cast<u32>(slot), space.chunk_offset(to) + random.below(slots) * block_size});
+      }
+    }
+    if (!pieces.empty()) space.moved(segment, std::move(pieces), SlotSet::of(present));
+  }
+  void expect_the_account_is_right() {
+    u64 pieces = 0;
+    std::vector<u64> live(chunks);
+    std::vector<std::vector<const Segment*>> residents(chunks);
+    for (u64 i = 1; i <= segments; ++i) {
+      const Segment* const segment = space.find(i);
+      if (segment == nullptr) continue;
+      const std::vector<SegmentPiece>& all = segment->record.pieces;
+      pieces += all.size();
+      for (size_t at = 0; at < all.size(); ++at) {
+        const u64 chunk = space.chunk_of(all[at].offset);
+        live[chunk] += segment->record.live.count(all[at].first_slot, piece_end(all, at, slots)) * block_size;
+        if (std::find(residents[chunk].begin(), residents[chunk].end(), segment) == residents[chunk].end())
+          residents[chunk].push_back(segment);
+      }
+    }
+    EXPECT_EQ(space.pieces(), pieces);
+    for (u64 chunk = 0; chunk < chunks; ++chunk) {
+      EXPECT_EQ(space.live_bytes(chunk), live[chunk]) << "chunk " << chunk;
+      std::vector<const Segment*> there(space.residents(chunk).begin(), space.residents(chunk).end());
+      std::sort(there.begin(), there.end());
+      std::sort(residents[chunk].begin(), residents[chunk].end());
+      EXPECT_EQ(there, residents[chunk]) << "chunk " << chunk;
+    }
+  }
+
+  Space space{chunk_size_min};
+  Rng random{11};
+  u64 number = 1;
+};
+
+TEST_F(SpaceMovesTest, CountWhatLivesWhereItLies) {
+  u64 moves = 0;
+  for (u64 step = 0; step < 400 && !HasFailure(); ++step) {
+    Segment* const segment = space.find(1 + random.below(segments));
+    if (segment == nullptr) continue;
+    // Now and then a long stretch, so that whole pieces die.
+    const u64 begin = random.below(slots);
+    const u64 end = std::min(slots, begin + (random.below(8) == 0 ? 6 : 1));
+    for (u64 slot = begin; slot < end && step > 20; ++slot) {
+      if (segment->record.live.has(slot))
+        space.free_block(SlotName::of(segment->record.number, static_cast<u32>(slot)));
+    }
+    checkpoint();
+    if (space.find(segment->record.number) != segment || segment->record.live.empty()) continue;
+    const std::vector<SegmentPiece>& pieces = segment->record.pieces;
+    move(*segment, space.chunk_of(pieces[random.below(pieces.size())].offset));
+    ++moves;
+    expect_the_account_is_right();
+  }
+  EXPECT_GT(moves, 100u);
 }
 
 }  // namespace
