@@ -96,6 +96,8 @@ class Book final : public ApplyWatcher {
   void apply(const Command& command);
   void apply(const DataRecord& record, const std::vector<model::Block>& blocks);
   bool tidied(const SummedRecord& record, bool ok, std::vector<model::Block>& blocks) const;
+  void comes_after_all(RootId root);
+  bool built_on_refused(const SummedRecord& record, bool ok, std::vector<model::Block>& blocks);
   void put(Object object);
   State state_at(u64 number) const;
   void crashed();
@@ -108,6 +110,8 @@ class Book final : public ApplyWatcher {
   size_t at_ = 0;         // records of it so far
   u64 opened_at_ = 0;     // the batch that the pool was opened at
   bool replaying_ = false;
+  std::map<u64, std::vector<model::Content>>
+      without_;  // by root: before this replay brought something that had been refused
   u64 changes_ = 0;
   u64 names_version_ = 0;
   u64 tidying_ = 0;

@@ -30,6 +30,7 @@ void Book::lost_power() {
 
 void Book::opening() {
   replaying_ = true;
+  without_.clear();
   number_ = 0;
   at_ = 0;
 }

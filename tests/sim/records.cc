@@ -1,4 +1,6 @@
 // records.cc: what each record that takes effect does to the model, and whether a replay brings the same ones again.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "base/crc32c.h"
@@ -61,6 +63,8 @@ void Book::applied(u64 number, const Command& command, const Status& status) {
       !claims_.claim(now_, {number, at_}, command, status.ok(), replaying_)) {
     fail_(fmt::format("a command takes effect in batch {} that nobody asked for", number));
   }
+  if (const auto* discard = std::get_if<DiscardLeaves>(&command); discard != nullptr && after_all)
+    comes_after_all(discard->head);
   if (known == nullptr) {
     new_effect({command, {}, {}, status.ok(), by_device});
   } else {
@@ -85,7 +89,7 @@ void Book::applied(u64 number, const DataRecord& plain, std::span<const u32> crc
   const bool after_all = known != nullptr && !known->ok && known->by_device && status;
   if ((known == nullptr || (!known->ok && status && !after_all)) &&
       !claims_.claim(now_, {number, at_}, record, status.ok(), replaying_, blocks) &&
-      !tidied(record, status.ok(), blocks)) {
+      !tidied(record, status.ok(), blocks) && !built_on_refused(record, status.ok(), blocks)) {
     fail_(fmt::format("batch {} writes what nobody asked for: {} blocks from {} on of {}{}", number, record.count,
                       record.first_block, now_.with_root(record.head) != nullptr ? now_.name_of(*now_.with_root(record.head)) : "a volume that is gone",
                       record.zero ? ", zeroes" : ""));
@@ -98,6 +102,7 @@ void Book::applied(u64 number, const DataRecord& plain, std::span<const u32> crc
     known->by_device = by_device;  // a page rotted before this replay, and the next rot may hit the same bit
     known->blocks = blocks;
   }
+  if (after_all) comes_after_all(record.head);
   if (status) apply(record, blocks);
   states_[number] = now_;
 }
@@ -114,6 +119,26 @@ bool Book::tidied(const SummedRecord& record, bool ok, std::vector<Block>& block
     blocks.push_back(std::make_shared<const std::string>(*held));
   }
   return object != nullptr;
+}
+
+void Book::comes_after_all(RootId root) {
+  const Object* const object = now_.with_root(root);
+  if (object != nullptr) without_[root].push_back(object->content);
+}
+
+/// Whoever wrote a part of a block took the rest of it from what was there. That was without what the device refused just then, and that
+/// this replay brings after all.
+bool Book::built_on_refused(const SummedRecord& record, bool ok, std::vector<Block>& blocks) {
+  const Object* const object = now_.with_root(record.head);
+  const auto before = without_.find(record.head);
+  if (!replaying_ || object == nullptr || before == without_.end()) return false;
+  return std::any_of(before->second.rbegin(), before->second.rend(), [&](const Content& content) {
+    State seen = now_;
+    Object older = *object;
+    older.content.blocks = content.blocks;
+    seen.put(std::move(older));
+    return claims_.claim(seen, {number_, at_}, record, ok, replaying_, blocks);
+  });
 }
 
 // --- what they do ---------------------------------------------------------------------------------------------------
