@@ -89,8 +89,6 @@ struct PoolOptions {
   u64 dirty_memory_max = 64 * MiB;
   // That a checkpoint looks at before requests go on: some 200 us; fewer cost a tenth of all writes. A segment counts for sixteen.
   u64 names_at_once = 4096;
-  // Writes are paced where room is made below so many empty chunks or more: a smaller pool has too few to give them out bit by bit.
-  u64 paced_from = 16;
 };
 
 struct PoolCounters {
@@ -250,7 +248,6 @@ class Pool {
   Task<bool> make_room_alone(u64 chunks_before);
   Task<bool> win_room(u64 chunks_before);
   Task<void> let_readers_end(u64 chunks_before);
-  bool paces_writes() const;
   u64 spare_chunks() const;
   u64 share_of_log(u64 bytes_won) const;
   void pace_writes();

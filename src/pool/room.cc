@@ -2,7 +2,7 @@
 // let go of by the next checkpoint.
 //
 // Holds:  1. One at a time makes room. Without a win the pool is full only if a checkpoint has told before what is dead.
-//         2. While room is made writes go on in step with it (room_pace.h), unless the pool is too small for that.
+//         2. While room is made writes go on in step with it (room_pace.h).
 #include <algorithm>
 #include <utility>
 
@@ -19,8 +19,8 @@ constexpr u64 reader_rest_max_ns = 20 * millisecond_ns;
 }  // namespace
 
 /// Begins as soon as the log takes one chunk too many: a tick later it might have taken all. Where the log had to wait all the same, it is
-/// copied while the log still goes on, and the next time nothing but a checkpoint is left to be waited for. (Elsewhere victims had
-/// better die as long as they can.)
+/// copied while the log still goes on, and the next time nothing but a checkpoint is left to be waited for. Elsewhere victims had
+/// better die as long as they can; and copies of nearly full ones would take what is empty, so that the log had to wait the more.
 Task<void> Pool::run_room_maker() {
   while (!stopping_ && !latched_) {
     const auto something = [this] { return space_.pending_bytes() > 0 || space_.has_moved() || !victims().empty(); };
@@ -28,7 +28,8 @@ Task<void> Pool::run_room_maker() {
     if (space_.free_chunks() < low_water() && something()) {
       waited_ = false;
       goes_on = co_await make_room();
-    } else if (waited_ && !space_.has_moved() && !space_.read_from_before_seal()) {
+    } else if (waited_ && space_.free_chunks() < low_water() + room_step() && !space_.has_moved() &&
+               !space_.read_from_before_seal()) {
       waited_ = false;
       co_await making_room_.acquire();
       pace_writes();
@@ -101,9 +102,6 @@ Task<bool> Pool::make_room_alone(u64 chunks_before) {
   co_return won;
 }
 
-/// In a pool that is too small for it the log takes what there is.
-bool Pool::paces_writes() const { return low_water() >= options_.paced_from; }
-
 /// Those that the log may have.
 u64 Pool::spare_chunks() const { return space_.free_chunks() - std::min(kept_from_writes, space_.free_chunks()); }
 
@@ -112,7 +110,7 @@ u64 Pool::share_of_log(u64 bytes_won) const { return RoomPace::share_of(bytes_wo
 
 /// Until room is made. Before it is known what will be won, half of what is empty is for the copies.
 void Pool::pace_writes() {
-  if (!paces_writes() || stopping_) return;
+  if (stopping_) return;
   room_pace_.begun(written(), std::max<u64>(spare_chunks() / 2, 1) * space_.chunk_size());
   begin_ticks();
 }
@@ -120,7 +118,7 @@ void Pool::pace_writes() {
 /// While these are copied. Where victims are nearly full they win little; were the log to have more than that, what is empty would become less
 /// from one round to the next, and with it what can be copied at a time, until all writes had to wait.
 void Pool::pace_writes(const std::vector<Victim>& chosen) {
-  if (!paces_writes() || stopping_) return;
+  if (stopping_) return;
   u64 wins = 0;
   for (const Victim& victim : chosen) wins += victim.wins;
   // Where there is nothing to give the log waits for a chunk, and so do all writes: few at a time they would only need more of them.
@@ -151,12 +149,9 @@ Task<void> Pool::tick_while_room_is_made() {
 }
 
 Task<bool> Pool::win_room(u64 chunks_before) {
-  // Who is paced takes no more than is won, and what it took was won as well. (Not so what the checkpoints of a round took.)
+  // The log takes no more than is won, and what it took was won as well. (Not so what the checkpoints of a round took.)
   const u64 log_before = log_chunks_;
-  const auto won = [&] {
-    const u64 taken = paces_writes() ? log_chunks_ - log_before : 0;
-    return space_.free_chunks() + taken > chunks_before;
-  };
+  const auto won = [&] { return space_.free_chunks() + (log_chunks_ - log_before) > chunks_before; };
   // The last checkpoint tells well enough what is dead, as long as little died since. Before it is said that nothing can be won
   // there must have been one, and nothing worth a chunk may have died since.
   bool fresh = space_.pending_bytes() == 0 && !client_.dirty() && !space_.has_moved();

@@ -22,6 +22,8 @@ constexpr u64 room_step_part = 16;
 constexpr u64 low_water_min = kept_from_writes + 2;  // chunks
 constexpr u64 low_water_max = 96;                    // chunks
 constexpr u64 low_water_part = 8;
+constexpr u64 low_water_few = 24;  // chunks: up to so many it is the larger part
+constexpr u64 low_water_few_part = 4;
 constexpr u64 copies_min = 4;  // empty chunks to copy into that are worth a round
 constexpr u64 begun_chunks = 2;  // that the log and the pages of a checkpoint will take a part of, but no copy can
 // A victim with less than this part alive goes into an empty chunk: that costs hardly more.
@@ -47,8 +49,13 @@ u64 Pool::dead_chunks() const {
 u64 Pool::room_step() const { return std::clamp(dead_chunks() / room_step_part, room_step_min, room_step_max); }
 
 /// Below so many empty chunks room is made before the log has to wait for it: a log at full speed is to find as many made before it
-/// has used up what is above the reserve. What is kept empty is missing where victims are to die.
-u64 Pool::low_water() const { return std::clamp(dead_chunks() / low_water_part, low_water_min, low_water_max); }
+/// has used up what is above the reserve. What is kept empty is missing where victims are to die; but where little is dead each chunk takes
+/// many copies, and with two or three above the reserve all writes would wait for them.
+u64 Pool::low_water() const {
+  const u64 dead = dead_chunks();
+  const u64 few = std::min(dead / low_water_few_part, low_water_few);
+  return std::clamp(std::max(dead / low_water_part, few), low_water_min, low_water_max);
+}
 
 /// Nothing in the chunk is open, or wanted by a replay.
 bool Pool::quiet(u64 chunk) const {
@@ -99,7 +106,7 @@ std::vector<Pool::Victim> Pool::victims() const {
   const size_t most = std::min(victims_max, candidates.size());
   std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(most), candidates.end());
   // One chunk to copy into is always to be had; while there are more the log is to have its share.
-  const bool shares = paces_writes() && space_.written_free() >= kept_from_writes + begun_chunks + copies_min;
+  const bool shares = space_.written_free() >= kept_from_writes + begun_chunks + copies_min;
   const auto for_log = [this, shares](u64 won) { return shares ? share_of_log(won) : 0; };
   const u64 kept = shares ? kept_from_writes + begun_chunks : kept_from_compaction;
   const u64 empty = std::max<u64>(space_.written_free(), kept + 1) - kept;

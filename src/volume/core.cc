@@ -38,8 +38,7 @@ PoolOptions pool_options(const EngineOptions& options) {
           .read_only = options.read_only,
           .uuid = options.uuid,
           .dirty_memory_max = options.memory_max * dirty_part_of_8 / 8,
-          .names_at_once = options.names_at_once,
-          .paced_from = options.paced_from};
+          .names_at_once = options.names_at_once};
 }
 
 }  // namespace

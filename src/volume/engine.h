@@ -150,7 +150,6 @@ struct EngineOptions {
   // Tests want these smaller.
   u32 reads_before_merge = 256;  // see Maps
   u64 names_at_once = 4096;      // see PoolOptions
-  u64 paced_from = 16;           // the same
   std::optional<Uuid> uuid{};  // of a new pool; of one that is there, what it must be
 };
 

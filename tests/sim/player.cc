@@ -111,13 +111,12 @@ void Player::begin_epoch(u64 seed, bool read_only) {
     device = staged_.get();
   }
   // Histories are too short for a leaf to be read through one patch as often as it would have to be, and for a checkpoint to have as many
-  // names as it otherwise looks at in one go; and the pools are too small for writes to be paced while room is made.
+  // names as it otherwise looks at in one go.
   const EngineOptions options{.create = !made_,
                               .read_only = read_only,
                               .memory_max = history_.memory_max,
                               .reads_before_merge = history_.seed % 2 == 0 ? 2u : 256u,
-                              .names_at_once = history_.seed % 3 == 0 ? 4096u : 1 + history_.seed % 3 * 8,
-                              .paced_from = history_.seed % 4 < 2 ? 0u : 16u};
+                              .names_at_once = history_.seed % 3 == 0 ? 4096u : 1 + history_.seed % 3 * 8};
   engine_ = std::make_unique<EngineCore>(*runtime_, *device, options);
   engine_->watch(&book_);
   book_.opening();
