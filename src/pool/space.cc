@@ -159,7 +159,7 @@ void Space::resettle(Segment& segment, const std::vector<SegmentPiece>& before) 
   const auto stayed = [&](size_t was, size_t is) {
     if (before[was] != after[is]) return false;
     // Behind it a piece may be gone in which nothing lives.
-    const auto [from, to] = std::minmax(piece_end(before, was, slots), piece_end(after, is, slots));
+    const auto [from, to] = std::minmax({piece_end(before, was, slots), piece_end(after, is, slots)});
     return record.live.count(from, to) == 0;
   };
   const auto live = [&](const std::vector<SegmentPiece>& pieces, size_t at) {
