@@ -130,6 +130,7 @@ void Space::enter_chunk(Segment& segment, u64 chunk) {
 void Space::leave_chunk(Segment& segment, u64 chunk) {
   std::erase(residents_[chunk], &segment);
   open_in_[chunk] -= segment.open ? 1 : 0;
+  settle_chunk(chunk);
 }
 
 /// The segment is found in the chunks of its pieces from now on, and what lives in it counts there.
@@ -142,7 +143,7 @@ void Space::settle_in(Segment& segment) {
   segment.base = segment.record.pieces.front().offset;
 }
 
-/// The reverse.
+/// The reverse: a chunk in which nothing is left is empty.
 void Space::leave_chunks(Segment& segment) {
   for (const auto& [chunk, live] : by_chunk(segment.record)) {
     leave_chunk(segment, chunk);
@@ -194,14 +195,13 @@ void Space::resettle(Segment& segment, const std::vector<SegmentPiece>& before) 
   segment.base = after.front().offset;
 }
 
-/// The chunks that the segment has a piece in, each once, upward. The answer holds until the next one.
-const std::vector<Space::InChunk>& Space::by_chunk(const SegmentRecord& record) {
+/// The chunks that the segment has a piece in, each once, upward.
+std::vector<Space::InChunk> Space::by_chunk(const SegmentRecord& record) const {
   const u64 slots = segment_slots(record.kind, chunk_size_);
-  std::vector<InChunk>& all = by_chunk_;
-  all.clear();
+  std::vector<InChunk> all;
   for (size_t i = 0; i < record.pieces.size(); ++i) {
     const u64 end = piece_end(record.pieces, i, slots);
-    const u64 live = record.live.empty() ? 0 : record.live.count(record.pieces[i].first_slot, end);
+    const u64 live = record.live.count(record.pieces[i].first_slot, end);
     all.push_back({chunk_of(record.pieces[i].offset), live * slot_size(record.kind)});
   }
   std::sort(all.begin(), all.end(), [](const InChunk& a, const InChunk& b) { return a.chunk < b.chunk; });
@@ -295,7 +295,6 @@ void Space::moved(Segment& segment, std::vector<SegmentPiece> pieces, SlotSet pr
   memory_bytes_ += memory_of(segment);
   if (!planted(Plant::move_untold)) segment.lies_elsewhere();
   changed(segment);
-  for (const SegmentPiece& piece : before) settle_chunk(chunk_of(piece.offset));
   if (planted(Plant::source_freed)) {
     for (u64 chunk : std::exchange(emptied_, {})) give_back(chunk);
   }
@@ -462,7 +461,6 @@ void Space::retire_closed() {
       retiring_.push_back(*at);
       changed(*segment);
       leave_chunks(*segment);
-      for (const SegmentPiece& piece : segment->record.pieces) settle_chunk(chunk_of(piece.offset));
     }
     at = needed ? std::next(at) : closed_.erase(at);
   }

@@ -230,7 +230,7 @@ class Space {
     u64 chunk;
     u64 live;  // bytes of one segment that live in it
   };
-  const std::vector<InChunk>& by_chunk(const SegmentRecord& record);
+  std::vector<InChunk> by_chunk(const SegmentRecord& record) const;
   void set_live(Segment& segment, u32 slot, u64 count, bool live);
   void changed(Segment& segment);
   void touched(Segment& segment, SlotRun run);
@@ -256,7 +256,6 @@ class Space {
   std::map<u64, std::vector<u64>> changed_;     // numbers of the segments that did, by bucket, in any order there
   u64 pieces_ = 0;
   u64 memory_bytes_ = 0;  // of all segments
-  std::vector<InChunk> by_chunk_;  // the last answer, for its memory
 
   struct Range {
     SlotName first;

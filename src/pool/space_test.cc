@@ -4,7 +4,6 @@
 
 #include <gtest/gtest.h>
 
-#include "base/bitmap.h"
 #include "base/rng.h"
 
 namespace brindle {
@@ -137,17 +136,18 @@ class SpaceMovesTest : public testing::Test {
 TEST_F(SpaceMovesTest, CountWhatLivesWhereItLies) {
   u64 moves = 0;
   for (u64 step = 0; step < 400 && !HasFailure(); ++step) {
-    Segment* const segment = space.find(1 + random.below(segments));
+    const u64 picked = 1 + random.below(segments);
+    Segment* const segment = space.find(picked);
     if (segment == nullptr) continue;
     // Now and then a long stretch, so that whole pieces die.
     const u64 begin = random.below(slots);
     const u64 end = std::min(slots, begin + (random.below(8) == 0 ? 6 : 1));
     for (u64 slot = begin; slot < end && step > 20; ++slot) {
       if (segment->record.live.has(slot))
-        space.free_block(SlotName::of(segment->record.number, static_cast<u32>(slot)));
+        space.free_block(SlotName::of(picked, static_cast<u32>(slot)));
     }
     checkpoint();
-    if (space.find(segment->record.number) != segment || segment->record.live.empty()) continue;
+    if (space.find(picked) == nullptr || segment->record.live.empty()) continue;
     const std::vector<SegmentPiece>& pieces = segment->record.pieces;
     move(*segment, space.chunk_of(pieces[random.below(pieces.size())].offset));
     ++moves;
