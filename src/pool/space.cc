@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <limits>
 #include <utility>
 
 #include "base/bitmap.h"
@@ -13,21 +12,6 @@ namespace brindle {
 namespace {
 
 constexpr size_t fetched_ahead = 4;  // segments
-
-/// The last piece that begins at the slot or before; the first one where none does.
-size_t piece_of(const SegmentRecord& record, u64 slot) {
-  if (record.pieces.size() == 1) return 0;
-  const auto next = std::upper_bound(record.pieces.begin(), record.pieces.end(), slot,
-                                     [](u64 at, const SegmentPiece& piece) { return at < piece.first_slot; });
-  return next == record.pieces.begin() ? 0 : static_cast<size_t>(next - record.pieces.begin()) - 1;
-}
-
-/// Bytes of memory, with what the allocator and the tables of segments take for it.
-u64 memory_of(const Segment& segment) {
-  constexpr u64 of_each = sizeof(Segment) + 96;
-  const SegmentRecord& record = segment.record;
-  return of_each + record.live.bytes() + record.present.bytes() + record.pieces.size() * sizeof(SegmentPiece);
-}
 
 }  // namespace
 
@@ -225,7 +209,7 @@ Segment& Space::add_segment(SegmentRecord record, bool open) {
   if (segment->record.live.empty()) segment->record.live = SlotSet(segment_slots(segment->record.kind, chunk_size_));
   settle_in(*segment);
   if (!open && segment->record.live.empty()) closed_.insert(number);
-  memory_bytes_ += memory_of(*segment);
+  memory_bytes_ += segment->memory_bytes();
   changed(*segment);
   return *(segments_[number] = std::move(segment));
 }
@@ -258,7 +242,7 @@ std::optional<u64> Space::locate(SlotName name, u64* run) const {
     return segment->base + slot * slot_size(record.kind);
   }
   if (!record.present.has(slot)) return std::nullopt;
-  const size_t piece = piece_of(record, slot);
+  const size_t piece = segment->piece_of(slot);
   const u64 first = record.pieces[piece].first_slot;
   if (slot < first) return std::nullopt;
   if (run != nullptr) {
@@ -287,12 +271,12 @@ std::optional<PieceWalk::At> PieceWalk::at(u64 slot) {
 
 void Space::moved(Segment& segment, std::vector<SegmentPiece> pieces, SlotSet present) {
   moved_ = true;
-  memory_bytes_ -= memory_of(segment);
+  memory_bytes_ -= segment.memory_bytes();
   const std::vector<SegmentPiece> before = std::exchange(segment.record.pieces, std::move(pieces));
   segment.record.present = std::move(present);
   segment.record.packed = true;
   resettle(segment, before);
-  memory_bytes_ += memory_of(segment);
+  memory_bytes_ += segment.memory_bytes();
   if (!planted(Plant::move_untold)) segment.lies_elsewhere();
   changed(segment);
   if (planted(Plant::source_freed)) {
@@ -331,192 +315,6 @@ std::optional<std::vector<u64>> Space::blocks_lived_in(u64 chunk) const {
     }
   }
   return blocks;
-}
-
-// --- liveness -------------------------------------------------------------------------------------------------------
-
-void Space::placed(u64 number, u64 batch) {
-  Segment* const segment = find(number);
-  if (segment == nullptr) return;
-  segment->last_batch = std::max(segment->last_batch, batch);
-  for (const SegmentPiece& piece : segment->record.pieces) {
-    u64& last = last_batch_in_[chunk_of(piece.offset)];
-    last = std::max(last, batch);
-  }
-}
-
-void Space::allocated(SlotName first, u64 count, u64 batch) {
-  placed(first.segment(), batch);
-  if (count == 0) return;
-  names_.allocated.push_back({first, count});
-  live_blocks_ += count;
-}
-
-void Space::free_block(SlotName name) {
-  names_.freed_blocks.push_back(name);
-  CHECK(live_blocks_ > 0);
-  --live_blocks_;
-  pending_bytes_ += block_size;
-}
-
-void Space::free_page(const PageRef& page) {
-  names_.freed_pages.push_back(page);
-  CHECK(live_page_slots_ >= page.slots());
-  live_page_slots_ -= page.slots();
-  pending_bytes_ += page.slots() * page_slot_size;
-}
-
-void Space::placed_page(const PageRef& page) {
-  Segment* segment = find(page.name.segment());
-  CHECK(segment != nullptr);
-  set_live(*segment, page.name.slot(), page.slots(), true);
-  live_page_slots_ += page.slots();
-}
-
-void Space::set_live(Segment& segment, u32 slot, u64 count, bool live) {
-  SegmentRecord& record = segment.record;
-  size_t piece = piece_of(record, slot);
-  memory_bytes_ -= record.live.bytes();
-  for (u64 at = slot; at < slot + count; ++at) {
-    const bool was_other = record.live.set(at, live);
-    CHECK_NOTE(was_other, live ? "a slot given twice" : "a slot freed twice");
-    if (piece + 1 < record.pieces.size() && record.pieces[piece + 1].first_slot == at) ++piece;
-    u64& bytes = segment_live_[chunk_of(record.pieces[piece].offset)];
-    bytes = live ? bytes + slot_size(record.kind) : bytes - slot_size(record.kind);
-  }
-  memory_bytes_ += record.live.bytes();
-  if (record.live.empty() && !live) closed_.insert(record.number);
-  touched(segment, {slot, static_cast<u32>(count)});
-  changed(segment);
-}
-
-void Space::seal(u64 number) {
-  apply_sealed(std::numeric_limits<u64>::max());
-  sealed_generation_ = ++generation_;
-  sealed_ = true;
-  moved_ = false;
-  sealed_number_ = number;
-  sealed_names_ = std::exchange(names_, {});
-  applied_ = 0;
-  applying_ = true;
-  releasing_.insert(releasing_.end(), emptied_.begin(), emptied_.end());
-  emptied_.clear();
-  releasing_bytes_ = pending_bytes_;
-  pending_bytes_ = 0;
-}
-
-/// Applies about `left` of the names, of which each item is so many, and counts them off; the list is gone once all are.
-template <class List, class Count, class Apply>
-void Space::apply_some(List& names, u64& left, Count count, Apply apply) {
-  if (left == 0 || names.empty()) return;  // a list before this one is not done, or this one is
-  for (; left > 0 && applied_ < names.size(); ++applied_) {
-    left -= std::min<u64>(left, count(names[applied_]));
-    apply(names[applied_]);
-  }
-  if (applied_ < names.size()) return;
-  names = List();
-  applied_ = 0;
-}
-
-bool Space::apply_sealed(u64 names) {
-  if (!applying_) return false;
-  // What compaction has emptied since the seal is not for this checkpoint to let go of.
-  const std::vector<u64> emptied = std::exchange(emptied_, {});
-  u64 left = names;
-  const auto blocks = [](const Range& range) { return range.count; };
-  const auto one = [](const auto&) { return u64{1}; };
-  apply_some(sealed_names_.allocated, left, blocks, [this](const Range& range) {
-    Segment* segment = find(range.first.segment());
-    CHECK(segment != nullptr);
-    set_live(*segment, range.first.slot(), range.count, true);
-  });
-  apply_some(sealed_names_.freed_blocks, left, one, [this](SlotName name) {
-    Segment* segment = find(name.segment());
-    CHECK_NOTE(segment != nullptr, "a block freed in no segment");
-    set_live(*segment, name.slot(), 1, false);
-  });
-  apply_some(sealed_names_.freed_pages, left, one, [this](const PageRef& page) {
-    Segment* segment = find(page.name.segment());
-    CHECK_NOTE(segment != nullptr, "a page freed in no segment");
-    set_live(*segment, page.name.slot(), page.slots(), false);
-  });
-  applying_ = left == 0;
-  if (!applying_) retire_closed();
-  releasing_.insert(releasing_.end(), emptied_.begin(), emptied_.end());
-  emptied_ = emptied;
-  if (planted(Plant::reuse_at_seal) && !applying_) {
-    for (u64 chunk : std::exchange(releasing_, {})) give_back(chunk);
-  }
-  return applying_;
-}
-
-/// Segments in which nothing lives, and that no replay needs, are on their way out.
-void Space::retire_closed() {
-  for (auto at = closed_.begin(); at != closed_.end();) {
-    Segment* segment = find(*at);
-    const bool replayed = segment != nullptr && segment->last_batch >= sealed_number_ && !planted(Plant::log_freed);
-    const bool needed = segment != nullptr && (segment->open || replayed);
-    if (segment != nullptr && !needed && segment->record.live.empty() && !segment->retired) {
-      segment->retired = true;
-      retiring_.push_back(*at);
-      changed(*segment);
-      leave_chunks(*segment);
-    }
-    at = needed ? std::next(at) : closed_.erase(at);
-  }
-}
-
-void Space::durable() {
-  apply_sealed(std::numeric_limits<u64>::max());
-  sealed_ = false;
-  if (planted(Plant::readers_ignored)) {
-    for (u64 chunk : std::exchange(releasing_, {})) give_back(chunk);
-  }
-  releases_.push_back({generation_++, std::move(releasing_), std::move(retiring_)});
-  releasing_ = {};
-  retiring_ = {};
-  releasing_bytes_ = 0;
-  drain_releases();
-}
-
-u64 Space::enter() {
-  if (readers_.empty() || readers_.back().generation != generation_) readers_.push_back({generation_, 0});
-  ++readers_.back().inside;
-  return generation_;
-}
-
-bool Space::read_from_before_seal(u64 own) const {
-  return std::any_of(readers_.begin(), readers_.end(), [&](const Readers& readers) {
-    return readers.generation < sealed_generation_ && readers.inside > (readers.generation == own ? 1u : 0u);
-  });
-}
-
-u64 Space::held_chunks() const {
-  u64 chunks = 0;
-  for (const Release& release : releases_) chunks += release.chunks.size();
-  return chunks;
-}
-
-void Space::leave(u64 generation) {
-  const auto at = std::find_if(readers_.begin(), readers_.end(), [&](const Readers& readers) { return readers.generation == generation; });
-  CHECK(at != readers_.end());
-  if (--at->inside > 0) return;
-  readers_.erase(at);
-  drain_releases();
-}
-
-void Space::drain_releases() {
-  while (!releases_.empty() && (readers_.empty() || readers_.front().generation > releases_.front().generation)) {
-    for (u64 number : releases_.front().segments) {
-      const auto at = segments_.find(number);
-      memory_bytes_ -= memory_of(*at->second);
-      segments_.erase(at);
-    }
-    for (u64 chunk : releases_.front().chunks) {
-      give_back(chunk);
-    }
-    releases_.pop_front();
-  }
 }
 
 // --- tables ---------------------------------------------------------------------------------------------------------

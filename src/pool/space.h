@@ -13,7 +13,7 @@
 // Fails:  no_space, before anything changed.
 #pragma once
 
-#include <deque>
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -24,6 +24,7 @@
 
 #include "base/result.h"
 #include "format/segments.h"
+#include "pool/releases.h"
 
 namespace brindle {
 
@@ -60,6 +61,19 @@ struct Segment {
   InTable in_table = InTable::no;
   bool changed = false;          // since the last checkpoint told of it
   std::vector<SlotRun> touched;  // slots that came to life or died since then, of one that is in the table here
+
+  /// The last piece that begins at the slot or before; the first one where none does.
+  size_t piece_of(u64 slot) const {
+    if (record.pieces.size() == 1) return 0;
+    const auto next = std::upper_bound(record.pieces.begin(), record.pieces.end(), slot,
+                                       [](u64 at, const SegmentPiece& piece) { return at < piece.first_slot; });
+    return next == record.pieces.begin() ? 0 : static_cast<size_t>(next - record.pieces.begin()) - 1;
+  }
+  /// What it takes in memory, with what the allocator and the tables of segments take for it.
+  u64 memory_bytes() const {
+    constexpr u64 of_each = sizeof(Segment) + 96;
+    return of_each + record.live.bytes() + record.present.bytes() + record.pieces.size() * sizeof(SegmentPiece);
+  }
 
   /// The next checkpoint tells of it as a whole.
   void lies_elsewhere() {
@@ -175,12 +189,12 @@ class Space {
 
   // --- readers
   /// Between enter and leave no chunk that was in use at enter is given again.
-  u64 enter();
-  /// Somebody who looks (but for one who entered at `own`) began before the last seal, and may need what is dead to the table since.
-  bool read_from_before_seal(u64 own = 0) const;
-  /// Chunks that are empty in the durable checkpoint, and would be given again but for those who look.
-  u64 held_chunks() const;
+  u64 enter() { return releases_.enter(); }
   void leave(u64 generation);
+  /// Somebody who looks (but for one who entered at `own`) began before the last seal, and may need what is dead to the table since.
+  bool read_from_before_seal(u64 own = 0) const { return releases_.read_from_before_seal(own); }
+  /// Chunks that are empty in the durable checkpoint, and would be given again but for those who look.
+  u64 held_chunks() const { return releases_.chunks(); }
 
   // --- tables of the checkpoint, by byte address
   void table_written(const Place& place);
@@ -236,7 +250,7 @@ class Space {
   void touched(Segment& segment, SlotRun run);
   bool tell_change(Segment& segment, Changes& changes) const;
   void settle_chunk(u64 chunk);
-  void drain_releases();
+  void let_go();
 
   u64 chunk_size_;
   int chunk_bits_;  // it is a power of two: asked of every piece of a segment, a division would cost more than the rest
@@ -276,21 +290,9 @@ class Space {
   std::vector<u64> releasing_;                  // chunks to release when the checkpoint under way is durable
   std::vector<u64> retiring_;                   // segments, the same
 
-  struct Release {
-    u64 generation;
-    std::vector<u64> chunks;
-    std::vector<u64> segments;
-  };
-  std::deque<Release> releases_;
-  struct Readers {
-    u64 generation;
-    u64 inside;
-  };
-  std::vector<Readers> readers_;  // of each generation that has any, the oldest first: as good as always one
-  u64 generation_ = 1;
-  u64 sealed_generation_ = 1;  // of who begins after the last seal
-  bool sealed_ = false;        // and the checkpoint of that seal is not durable yet
-  bool moved_ = false;         // since the last seal: the durable checkpoint still looks where it was before
+  Releases releases_;
+  bool sealed_ = false;  // and the checkpoint of the last seal is not durable yet
+  bool moved_ = false;   // since the last seal: the durable checkpoint still looks where it was before
 
   u64 live_blocks_ = 0;
   u64 live_page_slots_ = 0;
