@@ -122,19 +122,6 @@ class Reactor final : public Runtime {
   auto send(int fd, Bytes from) {
     return request([=](io_uring_sqe* e) { io_uring_prep_send(e, fd, from.data(), from.size(), MSG_NOSIGNAL); });
   }
-  /// `message` must outlive the call, here and below.
-  auto recvmsg(int fd, msghdr* message) {
-    return request([=](io_uring_sqe* e) { io_uring_prep_recvmsg(e, fd, message, 0); });
-  }
-  auto sendmsg(int fd, const msghdr* message) {
-    return request([=](io_uring_sqe* e) { io_uring_prep_sendmsg(e, fd, message, MSG_NOSIGNAL); });
-  }
-  auto shutdown(int fd, int how) {
-    return request([=](io_uring_sqe* e) { io_uring_prep_shutdown(e, fd, how); });
-  }
-  auto close_fd(int fd) {
-    return request([=](io_uring_sqe* e) { io_uring_prep_close(e, fd); });
-  }
   auto poll(int fd, unsigned events) {
     return request([=](io_uring_sqe* e) { io_uring_prep_poll_add(e, fd, events); });
   }
@@ -156,10 +143,6 @@ class Reactor final : public Runtime {
   }
   auto fallocate(int fd, int mode, u64 offset, u64 length) {
     return request([=](io_uring_sqe* e) { io_uring_prep_fallocate(e, fd, mode, offset, length); }, true);
-  }
-  /// Ends what waits on the descriptor; those requests return -ECANCELED.
-  auto cancel(int fd) {
-    return request([=](io_uring_sqe* e) { io_uring_prep_cancel_fd(e, fd, IORING_ASYNC_CANCEL_ALL); });
   }
 
   /// Processor time of the thread in `run` so far, from any thread; 0 before it runs.

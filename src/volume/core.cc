@@ -50,6 +50,7 @@ EngineCore::EngineCore(Runtime& runtime, Device& device, EngineOptions options)
       pool_(runtime, device, *this, pool_options(options)),
       maps_(pool_, options.memory_max * cache_part_of_8 / 8, options.reads_before_merge),
       commanding_(runtime),
+      walking_(runtime),
       reclaim_(runtime),
       reclaimed_(runtime),
       retry_(runtime),

@@ -168,6 +168,7 @@ class EngineCore final : public Engine, public PoolClient {
   Catalog catalog_;
   RootId next_root_ = 1;
   Mutex commanding_;
+  Mutex walking_;  // of those that look at a long part of a map: whose turn the next one is
   Signal reclaim_;
   Signal reclaimed_;
   Signal retry_;

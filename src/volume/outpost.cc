@@ -182,8 +182,9 @@ void OutpostCore::look(Look& look) {
 /// A page of the map is not in memory.
 Task<void> OutpostCore::look_later(Look& look) {
   EngineCore& engine = look.outpost->engine_;
+  std::vector<PagePtr> held;  // until all that it needs is there
   for (Missing missing; !try_look(look, missing);) {
-    Status loaded = co_await engine.maps_.load(*missing);
+    Status loaded = co_await engine.maps_.load(*missing, held);
     if (loaded) continue;
     look.status = std::move(loaded);
     break;

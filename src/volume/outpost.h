@@ -7,8 +7,8 @@
 // Holds:  1. Pool, log, maps and catalog are touched at home alone; whatever touches payload runs on the outpost's core.
 //         2. A read is guarded at home from its look-up until home has heard of its end: nothing is put where its blocks lie.
 //         3. The messages of a turn travel together, both ways (Runtime::send).
-// Caller: the outpost's core; it is made and destroyed there or while that core stands still. Handles live and die at home, and
-//         stay until the calls with them have returned.
+// Caller: the outpost's core; it is destroyed once nothing runs there that knows it. Handles live and die at home, and stay until
+//         the calls with them have returned.
 // Fails:  as the handle's own calls.
 #pragma once
 

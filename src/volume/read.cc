@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <vector>
 
 #include <boost/container/static_vector.hpp>
 
@@ -16,6 +17,7 @@ namespace brindle {
 namespace {
 
 constexpr u64 extent_blocks = 512;  // looked up at a time
+constexpr u64 looks_a_turn = 8;     // some 50 us
 
 /// Something for each block of a part. Most reads are of one, so that no more than those that there are come to be.
 template <class T>
@@ -74,14 +76,16 @@ Task<Status> HandleCore::read_blocks(u64 first_block, std::span<std::byte* const
   }
   const ReadGuard guard(engine_.pool_.space());
   BlocksOf<BlockAt> at(into.size());
+  std::vector<PagePtr> held;  // until all that it needs is there
   for (;;) {
     const Root* const root = engine_.maps_.find(root_);
     if (root == nullptr) co_return Error{Code::not_found, "the volume was deleted"};
     const Missing missing = engine_.maps_.lookup(*root, first_block, at);
     if (!missing) break;
-    Status loaded = co_await engine_.maps_.load(*missing);
+    Status loaded = co_await engine_.maps_.load(*missing, held);
     if (!loaded) co_return loaded;
   }
+  held.clear();
   BlocksOf<BlockRead> reads;
   for (size_t i = 0; i < into.size(); ++i) {
     if (at[i].name) {
@@ -110,7 +114,13 @@ Task<Result<std::vector<Extent>>> HandleCore::extents(u64 offset, u64 length, u6
     }
   };
   std::array<BlockAt, extent_blocks> found;
-  while (offset < end && extents.size() <= count_max) {
+  for (u64 looks = 0; offset < end && extents.size() <= count_max; ++looks) {
+    // Whatever was asked for: of all that walk, one goes on in a turn.
+    if (looks == 1 || (looks > 1 && looks % looks_a_turn == 0)) {
+      co_await engine_.walking_.acquire();
+      co_await engine_.runtime_.yield();
+      engine_.walking_.release();
+    }
     const u64 block = offset / block_size;
     const u64 count = std::min(extent_blocks - block % extent_blocks, div_up(end, block_size) - block);
     const Root* const root = engine_.maps_.find(root_);

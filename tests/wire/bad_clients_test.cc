@@ -1,4 +1,7 @@
 // bad_clients_test.cc: clients that stop reading, vanish in the midst, or hold on to what others need.
+#include <sys/socket.h>
+
+#include <atomic>
 #include <cstdlib>
 #include <string>
 #include <thread>
@@ -76,6 +79,49 @@ TEST_F(BadClients, OneThatStopsInTheMidstOfAPayloadIsHungUpOnWhenItsMemoryIsWant
   other.open("db");
   other.put(0, pattern(1, 32 * MiB));
   EXPECT_EQ(other.get(0, 8), pattern(1, 8));
+}
+
+TEST_F(BadClients, OneThatTricklesAPayloadIsHungUpOnWhenItsMemoryIsWanted) {
+  std::vector<std::unique_ptr<Client>> drips;
+  for (int i = 0; i < 2; ++i) {
+    drips.push_back(std::make_unique<Client>(socket));
+    drips.back()->open("db");
+    drips.back()->ask(Command::write, 1, 0, 32 * MiB);
+  }
+  std::atomic<bool> done = false;
+  std::thread dripping([&] {
+    while (!done) {
+      for (const auto& client : drips) static_cast<void>(::send(client->fd(), "n", 1, MSG_NOSIGNAL));
+      usleep(20'000);
+    }
+  });
+  usleep(100'000);
+  Client other(socket);
+  other.open("db");
+  other.put(0, pattern(1, 32 * MiB));
+  EXPECT_EQ(other.get(0, 8), pattern(1, 8));
+  done = true;
+  dripping.join();
+}
+
+TEST_F(BadClients, OneThatIsSlowAndMovesIsWaitedFor) {
+  Client slow(socket);
+  slow.open("db");
+  Client second(socket);
+  second.open("db");
+  const std::string payload = pattern(3, 32 * MiB);
+  for (Client* client : {&slow, &second}) client->ask(Command::write, 1, 0, 32 * MiB);  // all of the shared memory
+  usleep(100'000);
+  Client other(socket);
+  other.open("db");
+  other.ask(Command::read, 1, 32 * MiB, 32 * MiB);
+  const auto all = std::as_bytes(std::span(payload));
+  for (u64 sent = 0; sent < all.size(); sent += 4 * MiB) {  // four times as long as one may stand still
+    usleep(250'000);
+    for (Client* client : {&slow, &second}) client->send(all.subspan(sent, 4 * MiB));
+  }
+  for (Client* client : {&slow, &second}) EXPECT_EQ(client->reply().error, 0u);
+  EXPECT_EQ(other.reply(32 * MiB).data.size(), 32 * MiB);
 }
 
 TEST_F(BadClients, AWriteWhosePayloadDidNotArriveWholeChangesNothing) {

@@ -61,7 +61,7 @@ TEST(NegotiationAlone, TheEmptyNameIsTheOnlyVolume) {
   EXPECT_EQ(answers[1].data.substr(2), "only");
 }
 
-TEST_F(Negotiation, ListsVolumesAndSnapshots) {
+std::vector<std::string> listed(const std::string& socket) {
   Client client(socket);
   client.greet();
   client.option(Option::list);
@@ -69,7 +69,28 @@ TEST_F(Negotiation, ListsVolumesAndSnapshots) {
   for (const auto& answer : client.option_answers()) {
     if (answer.type == OptionReply::server) names.push_back(answer.data.substr(4));
   }
-  EXPECT_EQ(names, (std::vector<std::string>{"db", "db@monday", "other"}));
+  return names;
+}
+
+TEST_F(Negotiation, ListsVolumesAndSnapshots) {
+  EXPECT_EQ(listed(socket), (std::vector<std::string>{"db", "other", "db@monday"}));
+}
+
+TEST_F(Negotiation, ListsVeryManyInSeveralPieces) {
+  std::vector<std::string> volumes;
+  std::vector<std::string> snapshots;
+  std::vector<std::string> made;
+  for (int i = 1000; i < 1700; ++i) {
+    volumes.push_back("v" + std::to_string(i));
+    made.push_back(volumes.back() + "=1M");
+    if (i % 2 != 0) continue;
+    snapshots.push_back(volumes.back() + "@s");
+    made.push_back(snapshots.back());
+  }
+  const Server many(folder / "many", made);
+  std::vector<std::string> all = volumes;
+  all.insert(all.end(), snapshots.begin(), snapshots.end());
+  EXPECT_EQ(listed(folder / "many"), all);
 }
 
 TEST_F(Negotiation, InfoTellsSizeNameDescriptionAndBlockSizes) {
@@ -110,6 +131,21 @@ TEST_F(Negotiation, MetaContextsNeedStructuredRepliesAndAreListedAndSet) {
   EXPECT_EQ(client.option_answers().size(), 2u);
   client.option(Option::set_meta_context, Client::meta_data("nothing", {"base:allocation"}).bytes());
   EXPECT_EQ(client.option_answers().back().type, OptionReply::unknown);
+}
+
+TEST_F(Negotiation, AContextCountsHoweverTheExportIsChosen) {
+  for (const std::string chosen : {"db", "other"}) {
+    Client client(socket);
+    client.greet();
+    client.option(Option::structured_reply);
+    EXPECT_EQ(client.option_answer().type, OptionReply::ack);
+    client.option(Option::set_meta_context, Client::meta_data("db", {"base:allocation"}).bytes());
+    EXPECT_EQ(client.option_answers().size(), 2u);
+    client.option(Option::export_name, std::as_bytes(std::span(chosen)));
+    EXPECT_EQ(client.receive(10).size(), 10u);
+    client.ask(Command::block_status, 9, 0, 4096);
+    EXPECT_EQ(client.reply().error, chosen == "db" ? 0 : static_cast<u32>(WireError::invalid)) << chosen;
+  }
 }
 
 TEST_F(Negotiation, AContextOfAnotherExportDoesNotCount) {

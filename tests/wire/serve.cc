@@ -54,7 +54,7 @@ void set_limit(nbd::Limits& limits, const std::string& text) {
   const size_t equals = text.find('=');
   const std::map<std::string, u64*> known{{"connections", &limits.connections},   {"requests", &limits.requests},
                                           {"own_bytes", &limits.own_bytes},       {"shared_bytes", &limits.shared_bytes},
-                                          {"negotiation_ms", &limits.negotiation_ns}, {"stall_ms", &limits.stall_ns},
+                                          {"negotiation_ms", &limits.negotiation_ns}, {"stall_ms", &limits.stall_ns}, {"stall_bytes", &limits.stall_bytes},
                                           {"close_ms", &limits.close_ns}};
   const auto found = known.find(text.substr(0, equals));
   if (equals == std::string::npos || found == known.end()) fail("no such limit: " + text);

@@ -83,6 +83,12 @@ Status device_flush(const std::string& device) {
   return {};
 }
 
+Status device_write_out(int fd) {
+  constexpr unsigned all = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+  if (::sync_file_range(fd, 0, 0, all) != 0) return device_failed("the last writes cannot be written out");
+  return {};
+}
+
 Error device_failed(const std::string& what) {
   return Error{errno == EBUSY ? Code::busy : Code::io, fmt::format("{}: {}", what, std::strerror(errno))};
 }

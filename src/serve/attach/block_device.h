@@ -26,6 +26,10 @@ Status device_set_read_only(const std::string& device);
 /// Writes out what the kernel holds of the device, and flushes it.
 Status device_flush(const std::string& device);
 
+/// Writes out what others have written and the kernel still holds, without a flush: nothing is asked of the device where there is nothing.
+/// (The kernel does so by itself when the last one closes the device, and somebody who looks at it is one more.)
+Status device_write_out(int fd);
+
 /// What errno says about it.
 Error device_failed(const std::string& what);
 

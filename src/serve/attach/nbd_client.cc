@@ -49,7 +49,7 @@ void NbdClient::adopt(NbdConnection connection) {
   connection_ = std::move(connection);
   inbox_begin_ = inbox_end_ = 0;
   payload_ = nullptr;
-  payload_left_ = side_wanted_ = 0;
+  payload_left_ = 0;
   in_chunk_ = shutting_down_ = false;
   sending_.clear();
   front_sent_ = 0;

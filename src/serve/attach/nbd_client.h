@@ -102,7 +102,6 @@ class NbdClient {
   std::byte* payload_ = nullptr;  // where the answer's payload goes on; nullptr: it is gathered in side_
   u64 payload_left_ = 0;
   std::vector<std::byte> side_;   // small payloads: errors, block status
-  u64 side_wanted_ = 0;
   u64 cookie_ = 0;                // whose answer is being received
   u16 chunk_kind_ = 0;
   bool chunk_last_ = false;

@@ -105,6 +105,9 @@ Status NbdDriver::detach(const Place& place, const std::string& device, int pati
   }
   const auto server = place.read_server();
   const pid_t pid = server ? server->pid : 0;
+  if (!force) {
+    if (auto status = device_write_out(held.get()); !status) return status;
+  }
   if (force) {
     abandon(place, pid);
   } else {

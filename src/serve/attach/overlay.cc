@@ -30,9 +30,12 @@ Result<std::unique_ptr<Overlay>> Overlay::open(const std::string& folder) {
 Status Overlay::write(u64 offset, Bytes from) {
   if (offset % sector != 0 || from.size() % sector != 0) return Error{Code::invalid, "a write of part of a sector"};
   for (size_t at = 0; at < from.size(); at += sector) {
-    const u64 place = places_.try_emplace((offset + at) / sector, places_.size()).first->second;
-    const ssize_t n = ::pwrite(file_.get(), from.data() + at, sector, static_cast<off_t>(place * sector));
-    if (n != static_cast<ssize_t>(sector)) return failed("writing the journal's replay");
+    const auto [found, fresh] = places_.try_emplace((offset + at) / sector, places_.size());
+    const ssize_t n = ::pwrite(file_.get(), from.data() + at, sector, static_cast<off_t>(found->second * sector));
+    if (n == static_cast<ssize_t>(sector)) continue;
+    const Error why = failed("writing the journal's replay");
+    if (fresh) places_.erase(found);  // it reads as the snapshot's
+    return why;
   }
   return {};
 }

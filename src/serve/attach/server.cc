@@ -174,7 +174,7 @@ bool Server::turn() {
 }
 
 void Server::sleep() {
-  pollfd watched[3] = {{file_->fd(), POLLIN, 0}, {signals_.get(), POLLIN, 0}, {-1, 0, 0}};
+  pollfd watched[3] = {{file_->ended() ? -1 : file_->fd(), POLLIN, 0}, {signals_.get(), POLLIN, 0}, {-1, 0, 0}};
   int timeout_ms = -1;
   if (client_.connected()) {
     watched[2] = {client_.socket(), static_cast<short>(client_.wants_to_send() ? POLLIN | POLLOUT : POLLIN), 0};

@@ -67,7 +67,6 @@ class BufferPool {
     if (bytes == nullptr) throw std::bad_alloc();
     return {this, bytes, size_class};
   }
-  u64 cached() const { return cached_; }
   /// Gives memory back until at most `bytes` are kept.
   void trim(u64 bytes) {
     for (unsigned size_class = classes; size_class-- > 0;) {

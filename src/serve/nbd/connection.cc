@@ -88,6 +88,15 @@ void Connection::end() {
   room_.notify_all();
 }
 
+bool Connection::hardly_moves(u64 since_ns) {
+  if (shared_bytes_ == 0 || under_way_ > 0) return false;
+  if (held_up_ns_ == 0) held_up_from_ = moved_bytes_;
+  held_up_ns_ += since_ns;
+  if (held_up_ns_ <= worker_.limits().stall_ns) return false;
+  held_up_ns_ = 0;
+  return moved_bytes_ - held_up_from_ < worker_.limits().stall_bytes;
+}
+
 void Connection::hang_up() {
   ending_ = broken_ = true;
   ::shutdown(fd_, SHUT_RDWR);

@@ -45,10 +45,9 @@ class Connection {
 
   bool negotiating() const { return negotiating_; }
   u64 since_ns() const { return moved_ns_; }
-  /// Holds shared memory, waits for its client alone, and has seen nothing of it for so long.
-  bool stands_still(u64 now_ns, u64 limit_ns) const {
-    return shared_bytes_ > 0 && under_way_ == 0 && now_ns - moved_ns_ > limit_ns;
-  }
+  /// Others have waited for shared memory for another `since_ns`. True: this one has held some for Limits::stall_ns of such time in which
+  /// it waited for its client alone, and that moved fewer than Limits::stall_bytes.
+  bool hardly_moves(u64 since_ns);
   /// Memory came free that this connection waits for.
   void room_made() { room_.notify_all(); }
 
@@ -114,6 +113,9 @@ class Connection {
   bool ending_ = false;   // no more requests are read
   bool broken_ = false;   // nothing more is sent
   u64 moved_ns_;          // when the client last sent or took something
+  u64 moved_bytes_ = 0;   // that it has sent and taken
+  u64 held_up_ns_ = 0;    // for so long others have waited for what this client holds, and does not use
+  u64 held_up_from_ = 0;  // its moved_bytes_ when that began
 
   // what was agreed
   bool no_zeroes_ = false;

@@ -135,9 +135,10 @@ void Connection::adopt(Export found) {
 Task<Connection::Next> Connection::export_name(std::vector<std::byte> data) {
   // There is no way to say why not, with this option.
   if (data.size() > string_max) co_return Next::end;
-  has_context_ = false;
-  auto found = co_await find_export(std::string(reinterpret_cast<const char*>(data.data()), data.size()), true);
+  const std::string name(reinterpret_cast<const char*>(data.data()), data.size());
+  auto found = co_await find_export(name, true);
   if (!found) co_return Next::end;
+  has_context_ = has_context_ && context_name_ == name;
   message_.put(found->size).put(export_flags(found->read_only));
   if (!no_zeroes_) message_.put_zeroes(124);
   adopt(std::move(*found));
@@ -179,19 +180,22 @@ Task<Connection::Next> Connection::info_or_go(u32 option, std::vector<std::byte>
 }
 
 Task<Connection::Next> Connection::list(u32 option) {
-  const auto ask = [this] { return worker_.export_names(); };
-  const auto names = co_await on(worker_.home(), core_, ask);
-  if (!names) {
-    message_.reply(option, reply_type(names.code()), names.error().message);
-    co_return co_await send_message(Next::option);
-  }
   Message entry;
-  for (const std::string& name : *names) {
-    entry.clear();
-    entry.put(static_cast<u32>(name.size())).put_text(name);
-    message_.reply(option, OptionReply::server, entry.bytes());
-    if (message_.size() < message_flush_bytes) continue;
-    if (const Next sent = co_await send_message(Next::option); sent == Next::end) co_return Next::end;
+  for (const bool snapshots : {false, true}) {
+    std::string after;
+    do {
+      const auto ask = [&] { return worker_.export_names(snapshots, after); };
+      auto piece = co_await on(worker_.home(), core_, ask);
+      if (!piece) co_return Next::end;
+      for (const std::string& name : piece->names) {
+        entry.clear();
+        entry.put(static_cast<u32>(name.size())).put_text(name);
+        message_.reply(option, OptionReply::server, entry.bytes());
+      }
+      after = std::move(piece->next);
+      if (after.empty() || message_.size() < message_flush_bytes) continue;
+      if (const Next sent = co_await send_message(Next::option); sent == Next::end) co_return Next::end;
+    } while (!after.empty());
   }
   message_.reply(option, OptionReply::ack);
   co_return co_await send_message(Next::option);

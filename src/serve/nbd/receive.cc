@@ -21,6 +21,8 @@ constexpr u64 block_status_bytes = 16 * KiB;
 // So long after bytes went to or fro a client may ask again at once. A client that rests must cost nothing while others are busy.
 constexpr u64 look_ns = 50 * microsecond_ns;
 
+constexpr std::string_view not_such_a_request = "the request is not one that this export can take";
+
 u64 memory_for(const Request& request) {
   if (request.is(Command::read) || request.is(Command::write)) return round_up(request.length, block_size);
   return request.is(Command::block_status) ? block_status_bytes : 0;
@@ -52,6 +54,7 @@ Task<void> Connection::receive() {
     core_.found();
     moved_ns_ = core_.turn_ns();
     const auto bytes = static_cast<u64>(got);
+    moved_bytes_ += bytes;
     const bool drained = bytes < wanted + inbox.size() - head_size_;
     const u64 to_payload = std::min(bytes, wanted);
     if (direct) {
@@ -120,7 +123,7 @@ Task<bool> Connection::take_requests(Bytes bytes) {
       if (refused == WireError::none) payload_ = worker_.buffers().take(request->length);
       is_writing_ = true;
     } else if (refused != WireError::none) {
-      answer_error(*request, refused, "the request is not one that this export can take");
+      answer_error(*request, refused, not_such_a_request);
     } else {
       dispatch(*request, charge);
     }
@@ -134,7 +137,11 @@ Task<bool> Connection::take_requests(Bytes bytes) {
 void Connection::payload_arrived() {
   is_writing_ = false;
   if (refusing_ != WireError::none) {
-    answer_error(writing_, refusing_, refusing_ == WireError::perm ? "the export is read-only" : "the request is too large");
+    const bool larger = refusing_ == WireError::overflow;
+    answer_error(writing_, refusing_,
+                 refusing_ == WireError::perm ? "the export is read-only"
+                 : larger                     ? "the request is too large"
+                                              : not_such_a_request);
     return;
   }
   const Charge charge = std::exchange(payload_charge_, {});
@@ -174,6 +181,7 @@ Task<bool> Connection::admit(u64 bytes, Charge& charge) {
 void Connection::release(Charge charge) {
   own_bytes_ -= charge.own;
   shared_bytes_ -= charge.shared;
+  if (shared_bytes_ == 0) held_up_ns_ = 0;
   worker_.give_back(charge.shared);
   room_.notify_all();
 }

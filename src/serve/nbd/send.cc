@@ -47,6 +47,7 @@ Task<bool> Connection::send_outbox() {
     if (sent < 0) co_return false;
     moved_ns_ = core_.now_ns();  // the end of a long turn is far from its beginning, and the next request is looked for from here on
     auto left = static_cast<size_t>(sent);
+    moved_bytes_ += left;
     while (first < vectors_.size() && left >= vectors_[first].iov_len) left -= vectors_[first++].iov_len;
     if (left > 0) {
       vectors_[first].iov_base = static_cast<std::byte*>(vectors_[first].iov_base) + left;

@@ -1,5 +1,6 @@
 #include "serve/nbd/server.h"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -90,7 +91,8 @@ Task<void> Server::close_worker(Worker& worker) {
 Task<void> Server::close() {
   co_await home_.sleep(0);  // listen's own message has arrived by then
   closing_ = true;
-  for (const Listener& listener : listeners_) static_cast<void>(co_await home_.cancel(listener.fd()));
+  // Not by cancelling what waits on the descriptor, which takes Linux 5.19.
+  for (const Listener& listener : listeners_) ::shutdown(listener.fd(), SHUT_RDWR);
   co_await accepting_.close();
   listeners_.clear();
   Gate workers(home_);

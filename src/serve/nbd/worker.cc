@@ -14,6 +14,7 @@ namespace brindle::nbd {
 namespace {
 
 constexpr u64 inbox_bytes = 256 * KiB;
+constexpr u64 names_a_look = 256;  // that one visit to the engine's core collects: some hundred microseconds
 
 }  // namespace
 
@@ -92,11 +93,12 @@ Task<void> Worker::watch() {
       co_await watch_.wait();
       continue;
     }
+    const u64 before = core_.now_ns();
     co_await core_.sleep(closing_ ? std::min(tick_ns, 20 * millisecond_ns) : tick_ns);
     const u64 now = core_.now_ns();
     for (Connection* connection : connections_) {
       const bool late = connection->negotiating() && now - connection->since_ns() > limits_.negotiation_ns;
-      const bool stalled = !line_.empty() && connection->stands_still(now, limits_.stall_ns);
+      const bool stalled = !line_.empty() && connection->hardly_moves(now - before);
       if (late || stalled || (closing_ && now >= close_by_ns_)) connection->hang_up();
     }
   }
@@ -130,13 +132,26 @@ void Worker::give_back(u64 bytes) {
 
 // --- on the engine's core -------------------------------------------------------------------------------------------
 
+Worker::Names Worker::some_names(bool snapshots, std::string after) {
+  ListQuery query;
+  query.snapshots = snapshots;
+  ListPiece piece = engine_.list_piece(query, ListKey::name, std::move(after), names_a_look);
+  std::vector<u64> ids;
+  for (const ListItem& item : piece.items) ids.push_back(item.id);
+  Names some{{}, std::move(piece.next)};
+  for (EntryInfo& info : engine_.infos(std::move(ids))) some.names.push_back(std::move(info.name));
+  return some;
+}
+
 Task<Result<Export>> Worker::find_export(std::string name, bool open) {
   if (name.empty()) {
-    const std::vector<EntryInfo> volumes = engine_.list(false, "");
-    if (volumes.size() != 1) {
-      co_return Error{Code::not_found, fmt::format("there are {} volumes here: name the one you want", volumes.size())};
+    const u64 volumes = engine_.status().volumes;
+    Names only;
+    if (volumes == 1) only = some_names(false, "");
+    if (only.names.size() != 1) {
+      co_return Error{Code::not_found, fmt::format("there are {} volumes here: name the one you want", volumes)};
     }
-    name = volumes.front().name;
+    name = only.names.front();
   }
   auto info = engine_.show(name);
   if (!info) co_return info.error();
@@ -156,12 +171,8 @@ Task<Result<Export>> Worker::find_export(std::string name, bool open) {
   co_return found;
 }
 
-Task<Result<std::vector<std::string>>> Worker::export_names() {
-  std::vector<std::string> names;
-  for (const EntryInfo& volume : engine_.list(false, "")) names.push_back(volume.name);
-  for (const EntryInfo& snapshot : engine_.list(true, "")) names.push_back(snapshot.name);
-  std::sort(names.begin(), names.end());
-  co_return names;
+Task<Result<Worker::Names>> Worker::export_names(bool snapshots, std::string after) {
+  co_return some_names(snapshots, after);
 }
 
 }  // namespace brindle::nbd

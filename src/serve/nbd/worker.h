@@ -2,7 +2,7 @@
 //
 // Holds:  1. The inbox belongs to whoever runs; nobody keeps anything in it over a suspension.
 //         2. Of connections that wait for shared memory the first gets it first, so that large requests are not starved.
-//         3. A client that stands still while it holds what others wait for is hung up on.
+//         3. A client that hardly moves while it holds what others wait for is hung up on.
 //         4. A client is served where its volume lives: one core for a volume, for as long as the daemon runs.
 // Caller: the worker's own core; `find_export` runs on the engine's.
 #pragma once
@@ -59,7 +59,6 @@ class Worker {
   /// Lets requests under way finish and closes every connection; after Limits::close_ns it hangs up.
   Task<void> close();
 
-  Engine& engine() { return engine_; }
   Reactor& home() { return home_; }
   Reactor& core() { return core_; }
   bool is_home() const { return &home_ == &core_; }
@@ -71,8 +70,12 @@ class Worker {
 
   /// On the engine's core. An empty name is the only volume, where there is one only.
   Task<Result<Export>> find_export(std::string name, bool open);
-  /// On the engine's core: volumes, each followed by its snapshots.
-  Task<Result<std::vector<std::string>>> export_names();
+  struct Names {
+    std::vector<std::string> names;
+    std::string next;  // the name to go on behind; "" at the end
+  };
+  /// On the engine's core: some names of volumes, or of snapshots, behind `after` ("" at first). There may be very many.
+  Task<Result<Names>> export_names(bool snapshots, std::string after);
 
   // --- the shared budget
   bool try_take(Connection& who, u64 bytes);
@@ -87,6 +90,7 @@ class Worker {
   Task<void> run(std::unique_ptr<Connection> connection);
   Task<void> watch();
   bool needs_watching() const;
+  Names some_names(bool snapshots, std::string after);
 
   Engine& engine_;
   Reactor& home_;
