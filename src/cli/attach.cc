@@ -108,7 +108,8 @@ void run_attach(Context& context, const AttachOptions& given) {
     refuse(Code::read_only, "a snapshot cannot get a file system: clone it, and attach the clone");
   }
   must(attach::attach_check());
-  const Json entry = context.client().get(path_of(given.name));
+  const bool looks = !given.mkfs.empty() && !given.force;
+  const Json entry = context.client().get(path_of(given.name), looks ? Query{{"measure", "true"}} : Query{});
   const std::string state = std::filesystem::absolute(context.state_dir()).lexically_normal().string();
   attach::AttachRequest request;
   request.folder = attach::attach_folder(state);
@@ -118,6 +119,7 @@ void run_attach(Context& context, const AttachOptions& given) {
   request.driver = given.driver;
   if (!given.mount.empty()) request.mount = std::filesystem::absolute(given.mount).lexically_normal().string();
   request.mkfs = given.mkfs;
+  if (looks) request.holds = entry.at("referenced");
   request.force = given.force;
   request.server = {"brindle", "--state", state, "serve-attachment", "--uuid", request.uuid, given.name};
   if (request.snapshot) request.server.emplace_back("--read-only");
@@ -271,7 +273,7 @@ void add_attach(CLI::App& app, Context& context) {
       });
   add_argument(*verb, "NAME", given->name, kind::any, "the volume, or VOLUME@SNAP")->required(false);
   verb->add_option("--mount", given->mount, "mount its file system there; the folder is made where it is missing")->type_name("DIR");
-  verb->add_option("--mkfs", given->mkfs, "make a file system first; refused where there is one already")
+  verb->add_option("--mkfs", given->mkfs, "make a file system first; refused where the volume holds something already")
       ->type_name("ext4|xfs|btrfs")
       ->check(CLI::IsMember({"ext4", "xfs", "btrfs"}));
   verb->add_option("--driver", given->driver,

@@ -20,6 +20,14 @@ namespace {
   throw Failure(Exit::refused, code, message);
 }
 
+std::string dumped(const Json& body) {
+  try {
+    return body.dump();
+  } catch (const Json::type_error&) {
+    refuse(Code::invalid, "a name or a label is not text (UTF-8)");
+  }
+}
+
 }  // namespace
 
 Json Client::call(const std::string& method, const std::string& target, const std::string& body) const {
@@ -41,8 +49,8 @@ Json Client::get(const std::string& path, const Query& query) const {
   return call("GET", target, "");
 }
 
-Json Client::post(const std::string& path, const Json& body) const { return call("POST", path, body.dump()); }
-Json Client::patch(const std::string& path, const Json& body) const { return call("PATCH", path, body.dump()); }
+Json Client::post(const std::string& path, const Json& body) const { return call("POST", path, dumped(body)); }
+Json Client::patch(const std::string& path, const Json& body) const { return call("PATCH", path, dumped(body)); }
 Json Client::remove(const std::string& path) const { return call("DELETE", path, ""); }
 
 std::string path_of(const std::string& name) {

@@ -156,6 +156,21 @@ class Uninterrupted {
   bool was_;
 };
 
+/// What an import fills, under a name that nobody takes for the whole one. (It is left behind only where this program is killed.)
+std::string unfinished_name() {
+  return fmt::format("unfinished-import-{}-{}", ::getpid(), Clock::now().time_since_epoch().count() % 1'000'000);
+}
+
+void need_free_name(const Client& client, const std::string& name) {
+  try {
+    client.get(path_of(name));
+  } catch (const Failure& failure) {
+    if (failure.code() == code_name(Code::not_found)) return;
+    throw;
+  }
+  refuse(Code::exists, fmt::format("there is a volume {} already, or snapshots of a deleted one hold its name: choose another name", name));
+}
+
 /// An import that failed leaves no volume behind.
 void remove_volume(const Context& context, const std::string& name) {
   const Uninterrupted uninterrupted;
@@ -174,20 +189,24 @@ void run_import(Context& context, ImportOptions given) {
   given.file = fs::absolute(given.file).lexically_normal().string();
   const Image image = look_at(given);
   const auto start = Clock::now();
-  Json body{{"name", given.name}, {"size", image.size}};
+  const Client client = context.client();
+  need_free_name(client, given.name);
+  const std::string unfinished = unfinished_name();
+  Json body{{"name", unfinished}, {"size", image.size}};
   if (!given.labels.empty()) body["labels"] = parse_labels(given.labels);
-  context.client().post("/v1/volumes", body);
-  // writeback: it flushes at the end, which `convert` by itself would leave out.
-  auto status = convert(context, "import", {"-n", "--target-is-zero", "-t", "writeback", "-f", image.format, "-O", "raw",
-                                            given.file, nbd_uri(context, given.name)}, image.size);
-  if (!status) {
-    remove_volume(context, given.name);
-    refuse_conversion(status, given.file, "the pool has not enough room for it: delete something, or `brindle pool grow`");
-  }
-  Json volume = context.client().get(path_of(given.name), {{"measure", "true"}});
-  if (volume.at("size") != image.size) {
-    remove_volume(context, given.name);
-    refuse_file(Code::io, given.name, "it changed its size while it was imported: import it again");
+  Json volume;
+  try {
+    client.post("/v1/volumes", body);
+    // writeback: it flushes at the end, which `convert` by itself would leave out.
+    auto status = convert(context, "import", {"-n", "--target-is-zero", "-t", "writeback", "-f", image.format, "-O", "raw",
+                                              given.file, nbd_uri(context, unfinished)}, image.size);
+    if (!status) refuse_conversion(status, given.file, "the pool has not enough room for it: delete something, or `brindle pool grow`");
+    volume = client.get(path_of(unfinished), {{"measure", "true"}});
+    if (volume.at("size") != image.size) refuse_file(Code::io, given.name, "it changed its size while it was imported: import it again");
+    client.patch(path_of(unfinished), {{"name", given.name}});
+  } catch (...) {
+    remove_volume(context, unfinished);
+    throw;
   }
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   context.document({{"name", given.name}, {"uuid", volume.at("uuid")}, {"file", given.file}, {"format", image.format},
@@ -202,6 +221,21 @@ struct ExportOptions {
   std::string name, file, format;
   bool force = false;
 };
+
+/// Never in the place of something that somebody made meanwhile, if the file system can tell.
+bool move_if_free(const std::string& from, const std::string& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return true;
+  if (errno != EINVAL && errno != ENOSYS) return false;
+  if (::link(from.c_str(), to.c_str()) == 0) return ::unlink(from.c_str()) == 0;
+  if (errno == EEXIST) return false;
+  // FAT and some network file systems know no links either.
+  struct stat there {};
+  if (::lstat(to.c_str(), &there) == 0) {
+    errno = EEXIST;
+    return false;
+  }
+  return ::rename(from.c_str(), to.c_str()) == 0;
+}
 
 /// Under another name until it is whole, in the same folder. What fails leaves neither a part nor harms what was there.
 class Unfinished {
@@ -225,10 +259,9 @@ class Unfinished {
   void finish(const std::string& file, bool replace) {
     const Fd whole(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
     if (!whole.ok() || ::fsync(whole.get()) != 0) refuse_file(errno == ENOSPC ? Code::no_space : Code::io, file, std::strerror(errno));
-    // A link fails where somebody made the file meanwhile; a rename would replace it.
-    const int failed = replace ? ::rename(path_.c_str(), file.c_str()) : ::link(path_.c_str(), file.c_str());
-    if (failed != 0) refuse_file(errno == EEXIST ? Code::exists : Code::io, file, std::strerror(errno));
-    if (replace) made_ = false;
+    const bool moved = replace ? ::rename(path_.c_str(), file.c_str()) == 0 : move_if_free(path_, file);
+    if (!moved) refuse_file(errno == EEXIST ? Code::exists : Code::io, file, std::strerror(errno));
+    made_ = false;
   }
 
  private:
@@ -236,13 +269,22 @@ class Unfinished {
   bool made_ = false;
 };
 
-/// A volume that somebody writes is exported as of one moment: through a snapshot that goes away again.
+/// A volume is exported as of one moment, whoever writes it by then or begins to: through a snapshot that goes away again.
 class Moment {
  public:
   Moment(const Context& context, const Json& entry, const std::string& name) : client_(context.client()), name_(name) {
-    if (name.find('@') != std::string::npos || entry.at("clients") == 0) return;
-    snapshot_ = fmt::format("{}@export-{}-{}", name, ::getpid(), Clock::now().time_since_epoch().count() % 1'000'000);
-    client_.post("/v1/snapshots", {{"names", {snapshot_}}});
+    if (name.find('@') != std::string::npos) return;
+    const std::string snapshot = fmt::format("{}@export-{}-{}", name, ::getpid(), Clock::now().time_since_epoch().count() % 1'000'000);
+    try {
+      client_.post("/v1/snapshots", {{"names", {snapshot}}});
+    } catch (const Failure& failure) {
+      // Nobody can write to a pool that is read-only; and to a full one nobody should, where nobody has the volume open.
+      const bool still = failure.code() == code_name(Code::read_only) ||
+                         (failure.code() == code_name(Code::no_space) && entry.at("clients") == 0);
+      if (!still) throw;
+      return;
+    }
+    snapshot_ = snapshot;
     name_ = snapshot_;
   }
   Moment(const Moment&) = delete;
@@ -313,8 +355,8 @@ void add_import(CLI::App& app, Context& context) {
 void add_export(CLI::App& app, Context& context) {
   auto given = std::make_shared<ExportOptions>();
   CLI::App* verb = add_verb(app, context, "export",
-                            "Writes a volume or snapshot to a disk image; what is a hole stays one. A volume in use is exported\n"
-                            "as of one moment.",
+                            "Writes a volume or snapshot to a disk image; what is a hole stays one. A volume is exported as of\n"
+                            "one moment, whoever writes it meanwhile.",
                             {"brindle export db@monday monday.img", "brindle export db db.qcow2"},
                             [given, &context] { run_export(context, *given); });
   add_argument(*verb, "NAME", given->name, kind::any, "the volume, or VOLUME@SNAP");

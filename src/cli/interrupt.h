@@ -1,9 +1,9 @@
-// interrupt.h: Ctrl-C and SIGTERM as something that a verb notices at its next wait, so that it can end what it began.
+// interrupt.h: Ctrl-C, SIGTERM and the end of the terminal as something that a verb notices at its next wait, so that it can end what it began.
 #pragma once
 
 namespace brindle::cli {
 
-/// From here on SIGINT and SIGTERM are noted instead of ending the program; a second one ends it at once.
+/// From here on SIGINT, SIGTERM and SIGHUP are noted instead of ending the program; a second one ends it at once.
 void watch_interrupts();
 /// Notes one, as the signal does. Tests call it.
 void note_interrupt(int signal);

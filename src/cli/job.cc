@@ -6,6 +6,7 @@
 
 #include "cli/interrupt.h"
 #include "cli/progress.h"
+#include "cli/show.h"
 
 namespace brindle::cli {
 
@@ -23,10 +24,12 @@ void pause(milliseconds time) {
   check_interrupt();
 }
 
-Json watch(Context& context, const Client& client, const std::string& path, const std::string& verb) {
+/// Until the job that was started ends.
+Json watch(Context& context, const Client& client, const std::string& path, const std::string& verb, const std::string& id) {
   Progress progress(verb, context.screen.err_tty);
   for (milliseconds time = pause_min;; time = std::min(2 * time, pause_max)) {
     Json job = client.get(path);
+    if (text_at(job, "id") != id) refuse(Code::cancelled, "the daemon was started again meanwhile, or somebody began another one: begin again");
     if (!job.value("running", false)) return job;
     progress.show(job.value("done", u64{0}), job.value("total", u64{0}));
     pause(time);
@@ -37,10 +40,10 @@ Json watch(Context& context, const Client& client, const std::string& path, cons
 
 Json run_job(Context& context, const std::string& path, const std::string& verb, const Json& body) {
   const Client client = context.client();
-  client.post(path, body);
+  const std::string id = text_at(client.post(path, body), "id");
   Json job;
   try {
-    job = watch(context, client, path, verb);
+    job = watch(context, client, path, verb, id);
   } catch (const Failure& failure) {
     if (failure.exit() == Exit::interrupted) {
       forget_interrupt();  // or the call that ends the job would be interrupted at once
@@ -48,8 +51,7 @@ Json run_job(Context& context, const std::string& path, const std::string& verb,
     }
     throw;
   }
-  const std::string error = job.contains("error") && job["error"].is_string() ? job["error"].get<std::string>() : "";
-  if (!error.empty()) refuse(Code::io, error);
+  if (const std::string error = text_at(job, "error"); !error.empty()) throw Failure(Exit::refused, job.value("code", "io"), error);
   return job;
 }
 

@@ -248,6 +248,17 @@ TEST_F(Run, a_scrub_that_fails_or_runs_already_is_refused) {
   EXPECT_EQ(outcome.err, "brindle: scrub: the pool is closing\n");
 }
 
+TEST_F(Run, a_scrub_that_is_another_one_by_now_has_found_nothing) {
+  daemon.answer("POST /v1/scrub", 202, R"({"id":"one","running":true,"done":0,"total":100,"error":"","damage":[]})");
+  // The daemon was started again: it knows of none.
+  daemon.answer("GET /v1/scrub", 200, R"({"id":"","running":false,"done":0,"total":0,"error":"","code":"","damage":[]})");
+  const Outcome outcome = brindle({"scrub", "--json"});
+  EXPECT_EQ(outcome.exit, 1);
+  EXPECT_NE(outcome.err.find("cancelled"), std::string::npos) << outcome.err;
+  daemon.answer("GET /v1/scrub", 200, R"({"id":"one","running":false,"error":"the pool is full","code":"no_space","damage":[]})");
+  EXPECT_NE(brindle({"scrub", "--json"}).err.find("no_space"), std::string::npos);
+}
+
 TEST_F(Run, an_interrupted_scrub_ends_the_job_it_started) {
   daemon.answer("POST /v1/scrub", 202, "{}");
   daemon.answer("GET /v1/scrub", 200, R"({"running":true,"done":1,"total":100,"error":"","damage":[]})");

@@ -81,10 +81,10 @@ void add_resize(CLI::App& group, Context& context) {
                  Json body{{"size", checked_size(given->size)}};
                  if (given->force) body["force"] = true;
                  const Json volume = context.client().patch(path_of(given->name), body);
-                 if (given->wait) context.client().post("/v1/sync");
                  context.document(volume);
                  context.say(fmt::format("{} has {} now", given->name, shown_size(volume.at("size"))));
                  let_device_follow(context, volume);
+                 if (given->wait) context.client().post("/v1/sync");
                });
   add_argument(*verb, "NAME", given->name, kind::volume, "the volume");
   add_argument(*verb, "SIZE", given->size, kind::fresh,

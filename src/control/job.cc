@@ -1,5 +1,7 @@
 #include "control/job.h"
 
+#include "base/uuid.h"
+
 namespace brindle::control {
 
 Status Job::start(JobSteps steps) {
@@ -9,6 +11,7 @@ Status Job::start(JobSteps steps) {
     const std::lock_guard lock(mutex_);
     if (running_) return Error{Code::busy, "one is running already: look at it, or end it first"};
     running_ = true;
+    id_ = uuid_text(fresh_uuid());
     steps_ = std::move(steps);
     last_ = {};
     error_.reset();
@@ -50,8 +53,9 @@ void Job::close() {
 void Job::write(JsonWriter& to) {
   const std::lock_guard lock(mutex_);
   const Engine::Progress progress = running_ ? steps_->progress() : last_;
-  to.begin_object().member("running", running_).member("done", progress.done).member("total", progress.total);
+  to.begin_object().member("id", id_).member("running", running_).member("done", progress.done).member("total", progress.total);
   to.member("error", error_ ? std::string_view(error_->message) : std::string_view());
+  to.member("code", error_ ? code_name(error_->code) : std::string_view());
   if (tidies_) {
     to.member("rewritten", progress.rewritten).member("shared", progress.shared);
   } else {

@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -36,7 +37,8 @@ class Job {
   void end();
   /// The same, and no other one is started.
   void close();
-  /// `{running, done, total, error, damage}`, or `rewritten` and `shared` for the last; of a job that never ran: not running, nothing done.
+  /// `{id, running, done, total, error, code, damage}`, or `rewritten` and `shared` for the last; of a job that never ran: no id, not running,
+  /// nothing done. Who started one and finds another `id` later, or none, looks at another one.
   void write(JsonWriter& to);
 
  private:
@@ -45,6 +47,7 @@ class Job {
   std::thread thread_;
   const bool tidies_;
   bool closed_ = false;
+  std::string id_;  // of the last one that was started
   std::optional<JobSteps> steps_;
   bool running_ = false;
   Engine::Progress last_;

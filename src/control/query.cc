@@ -53,7 +53,8 @@ Labels Query::labels() {
       fail("label must be K=V");
       continue;
     }
-    labels[text.substr(0, equals)] = text.substr(equals + 1);
+    const auto [at, fresh] = labels.emplace(text.substr(0, equals), text.substr(equals + 1));
+    if (!fresh && at->second != text.substr(equals + 1)) fail(fmt::format("label {} is asked for with two values, and has one", at->first));
   }
   return labels;
 }

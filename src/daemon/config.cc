@@ -1,7 +1,8 @@
 // config.cc: the configuration file: TOML with the long options as keys, and no other keys.
 #include <fmt/format.h>
 #include <fstream>
-#include <sstream>
+#include <iterator>
+#include <string>
 
 #include <toml++/toml.h>
 
@@ -41,13 +42,13 @@ std::optional<bool> flag(const toml::node& node) {
 
 Result<ConfigValues> read_config(const std::string& path) {
   std::ifstream file(path);
-  std::ostringstream text;
-  if (!file || !(text << file.rdbuf()) || file.bad()) {
+  const std::string text(std::istreambuf_iterator<char>(file), {});
+  if (!file.is_open() || file.bad()) {
     return Error{Code::invalid, fmt::format("--config: {}: it cannot be read: name a file that is there", path)};
   }
   toml::table table;
   try {
-    table = toml::parse(text.str(), path);
+    table = toml::parse(text, path);
   } catch (const toml::parse_error& error) {
     return Error{Code::invalid, fmt::format("--config: {}:{}: {}", path, error.source().begin.line, error.description())};
   }

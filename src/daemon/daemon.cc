@@ -100,8 +100,12 @@ Status Daemon::open_engine(const Options& options) {
   PoolStatus status = ask_blocking(home(), [this] { return engine_->status(); });
   if (options.pool_size && *options.pool_size > status.size) {
     const Status grown = call_blocking(home(), [&] { return engine_->pool_grow(*options.pool_size); });
-    if (!grown && grown.code() != Code::invalid)
+    // One that can only be read is served all the same: what it holds can be had still.
+    if (!grown && grown.code() == Code::read_only) {
+      spdlog::warn("{}: it cannot grow to {}: {}", text, format_size(*options.pool_size), grown.error().message);
+    } else if (!grown && grown.code() != Code::invalid) {
       return Error{grown.code(), fmt::format("{}: {}", text, grown.error().message)};
+    }
     status = ask_blocking(home(), [this] { return engine_->status(); });
   }
   spdlog::info("{}: {}, {} volumes, {} snapshots, {} used of {}", text, pool_->is_new() ? "made" : "opened",

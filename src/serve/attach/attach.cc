@@ -91,7 +91,7 @@ Status build(const AttachRequest& request, const Place& place, const Driver& dri
   record.device = *device;
   if (auto status = place.write_record(record); !status) return status;
   if (!request.mkfs.empty()) {
-    if (auto status = make_file_system(*device, request.mkfs, request.force); !status) return status;
+    if (auto status = make_file_system(*device, request.mkfs, request.holds, request.force); !status) return status;
   }
   if (request.mount.empty()) return {};
   auto status = mount_device(*device, request.mount, request.snapshot);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/units.h"
 #include "serve/attach/records.h"
 
 namespace brindle::attach {
@@ -26,6 +27,7 @@ struct AttachRequest {
   std::string driver;       // "nbd", "loop", or "": what suits
   std::string mount;        // absolute, or "": not mounted
   std::string mkfs;         // a type, or ""
+  u64 holds = 0;            // bytes that the volume holds, whatever they are: for mkfs, which asks for `force` then
   bool force = false;       // mkfs over what is there
   /// The command line of the serving process, less what attach() adds: `--ready-fd N`, `--driver` and `--overlay`.
   std::vector<std::string> server;

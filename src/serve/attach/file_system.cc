@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "base/names.h"
 #include "base/run_program.h"
 
 namespace brindle::attach {
@@ -63,7 +64,7 @@ Result<std::string> probe_device(const std::string& device) {
 
 bool can_make(const std::string& type) { return kind_of(type) != nullptr; }
 
-Status make_file_system(const std::string& device, const std::string& type, bool force) {
+Status make_file_system(const std::string& device, const std::string& type, u64 holds, bool force) {
   const Kind* kind = kind_of(type);
   if (kind == nullptr) return Error{Code::invalid, fmt::format("{} is not one of ext4, xfs, btrfs", type)};
   auto there = probe_device(device);
@@ -71,6 +72,10 @@ Status make_file_system(const std::string& device, const std::string& type, bool
   if (!there->empty() && !force) {
     return Error{Code::exists, fmt::format("it holds a file system or data already ({}): leave --mkfs away to use that, "
                                            "or add --force to overwrite it", *there)};
+  }
+  // Not everything has a signature: a database's files, what dm-crypt wrote.
+  if (holds > 0 && !force) {
+    return Error{Code::exists, fmt::format("it holds {} of something that is no file system: add --force to overwrite it", format_size(holds))};
   }
   std::vector<std::string> words = kind->make;
   words.emplace_back(kind->force);  // we have looked ourselves, and nobody is there to be asked

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "base/units.h"
 
 namespace brindle::attach {
 
@@ -15,8 +16,8 @@ Result<std::string> probe_device(const std::string& device);
 
 /// Whether --mkfs knows it: ext4, xfs, btrfs.
 bool can_make(const std::string& type);
-/// Makes one. `force`: over whatever is there.
-Status make_file_system(const std::string& device, const std::string& type, bool force);
+/// Makes one. `holds`: bytes that the device is known to hold. `force`: over whatever is there.
+Status make_file_system(const std::string& device, const std::string& type, u64 holds, bool force);
 
 /// Mounts what the device holds. A snapshot or a clone has the same file system UUID as its origin, and may be mounted beside it.
 Status mount_device(const std::string& device, const std::string& point, bool read_only);

@@ -78,12 +78,12 @@ Status loop_refresh(const std::string& device) {
   return {};
 }
 
-Status loop_detach(const std::string& device, int patience_ms, bool when_closed) {
+Status loop_detach(const std::string& device, int patience_ms, bool when_closed, bool may_lose) {
   const Fd fd(::open(device.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.ok()) return device_failed(device);
   set_read_only(fd.get(), 0);
   for (int waited_us = 0;; waited_us += static_cast<int>(look_again_us)) {
-    if (auto status = device_write_out(fd.get()); !status && !when_closed) return status;
+    if (auto status = device_write_out(fd.get()); !status && !may_lose) return status;
     // With other openers, the kernel notes that it shall let go at the last close, and calls that success. Ours is the
     // last one that matters, so it is asked again until the file is gone.
     if (::ioctl(fd.get(), LOOP_CLR_FD, 0) != 0 && errno != ENXIO && errno != EBUSY) return device_failed(device);

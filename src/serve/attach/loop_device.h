@@ -23,7 +23,8 @@ std::vector<std::string> loop_find(const std::string& part);
 Status loop_refresh(const std::string& device);
 
 /// Lets go of the file. Where someone has the device open, waits `patience_ms` for the end of that.
-/// Fails: busy (still open; nothing has changed then, or, with `when_closed`, it happens at the last close).
-Status loop_detach(const std::string& device, int patience_ms, bool when_closed);
+/// Fails: busy (still open; nothing has changed then, or, with `when_closed`, it happens at the last close); io, unless it `may_lose` what
+/// others have written and the file does not take.
+Status loop_detach(const std::string& device, int patience_ms, bool when_closed, bool may_lose);
 
 }  // namespace brindle::attach

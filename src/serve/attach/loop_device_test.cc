@@ -30,7 +30,7 @@ TEST(LoopDevice, what_was_written_by_one_who_closes_while_it_is_waited_for_reach
   ASSERT_TRUE(writer.ok());
   ASSERT_EQ(::pwrite(writer.get(), written.data(), written.size(), 0), static_cast<ssize_t>(written.size()));
   Status detached;
-  std::thread detaching([&] { detached = loop_detach(*device, 5000, false); });
+  std::thread detaching([&] { detached = loop_detach(*device, 5000, false, false); });
   ::usleep(100'000);
   writer.reset();  // without fsync, and not as the last one that has it open
   detaching.join();

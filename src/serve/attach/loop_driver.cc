@@ -43,8 +43,9 @@ Status LoopDriver::refresh(const Place& place, const Record& record) const {
   return loop_refresh(record.device);
 }
 
-Status LoopDriver::detach(const Place&, const std::string& device, int patience_ms, bool force) const {
-  return loop_detach(device, patience_ms, force);
+Status LoopDriver::detach(const Place& place, const std::string& device, int patience_ms, bool force) const {
+  // What its process did not take can go nowhere any more.
+  return loop_detach(device, patience_ms, force, force || !place.is_alive());
 }
 
 /// Without the process FUSE answers with errors.

@@ -37,6 +37,17 @@ with host() as it:
 
     it.refused("attach", "ext4", "--mkfs", "xfs", says="it holds a file system or data already (ext4)")
     it.refused("attach", "ext4", "--mkfs", "ntfs", says="--mkfs", code=2)
+    # What has no signature is no less somebody's.
+    it.brindle("volume", "create", "database", "--size", "64M")
+    device = it.brindle("attach", "database").strip()
+    with open(device, "r+b", buffering=0) as disk:
+        disk.seek(8 << 20)
+        disk.write(b"a row" * 4096)
+        os.fsync(disk.fileno())
+    it.brindle("detach", "database")
+    it.refused("attach", "database", "--mkfs", "ext4", says="no file system: add --force")
+    it.brindle("attach", "database", "--mkfs", "ext4", "--force")
+    it.brindle("detach", "database")
     it.brindle("attach", "ext4", "--mkfs", "xfs", "--force", "--mount", it.path("mnt", "xfs"))
     it.brindle("detach", "ext4")
     it.fsck("ext4", "xfs")
