@@ -197,6 +197,11 @@ std::string_view MapWalk::birth_fault(const CheckedRoot& root, const Side& paren
   return {};
 }
 
+/// What a branch point does not hold any more stands in a table, which may be damaged: then what it names may be dead, and written over.
+bool MapWalk::may_have_let_go(const CheckedRoot& root) const {
+  return !limits_.all_known && root.record.kind == RootKind::branch;
+}
+
 /// The page is held by the root and not by its parent. False: it began somewhere else before.
 bool MapWalk::begin_page(const CheckedRoot& root, const Side& parent, const PageRef& ref, bool uncertain) {
   uncertain = uncertain || !limits_.all_known;
@@ -211,6 +216,7 @@ bool MapWalk::begin_page(const CheckedRoot& root, const Side& parent, const Page
     fresh = segments_.reach(name) && fresh;
   }
   if (marking_) return fresh;
+  if (!live && may_have_let_go(root)) return fresh;
   if (fresh) ++counts_.pages;
   if (!live) {
     findings_.pool("space", *at, ref.slots() * page_slot_size,
@@ -231,6 +237,7 @@ bool MapWalk::begin_page(const CheckedRoot& root, const Side& parent, const Page
 bool MapWalk::begin_block(const CheckedRoot& root, const Side& parent, SlotName name, u32 crc, bool uncertain) {
   uncertain = uncertain || !limits_.all_known;
   const auto at = segments_.locate(name, SegmentKind::data);
+  if ((!at || !segments_.is_live(name)) && may_have_let_go(root)) return false;
   if (!at) {
     if (!marking_) bad_block(name, "map", "a block is in no segment");
     return true;

@@ -91,6 +91,7 @@ class MapWalk {
   Task<CheckedPagePtr> page_of(PageRef link);
   Task<void> collect(const CheckedRoot& root, PageRef link, int level, u64 first, Ranges& out);
 
+  bool may_have_let_go(const CheckedRoot& root) const;
   bool begin_page(const CheckedRoot& root, const Side& parent, const PageRef& ref, bool uncertain);
   bool begin_block(const CheckedRoot& root, const Side& parent, SlotName name, u32 crc, bool uncertain);
   std::string_view birth_fault(const CheckedRoot& root, const Side& parent, bool too_young, bool older_than_parent) const;

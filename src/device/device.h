@@ -46,7 +46,7 @@ class Device : public DeviceReader {
  public:
   /// Bytes that can be addressed now.
   virtual u64 size() const = 0;
-  /// Bytes that `grow` can reach: the limit of a file, the size of a block device.
+  /// Bytes that `fill` can reach: the limit of a file, the size of a block device.
   virtual u64 size_max() const = 0;
   using DeviceReader::read;
   /// For reads from `core`, which has a ring of its own; none where that cannot be. It must end before the device does.
@@ -65,9 +65,9 @@ class Device : public DeviceReader {
   virtual Task<Status> flush() = 0;
   /// Gives the range back to the host where that is possible; it reads as zeroes or as anything afterwards.
   virtual Task<Status> punch(u64 offset, u64 length) = 0;
-  /// Fills the range with written, durable zeroes; grows the device to hold it (never beyond size_max).
+  /// Writes zeroes over the range, durable with the next flush; grows the device to hold it (never beyond size_max).
   virtual Task<Status> fill(u64 offset, u64 length) = 0;
-  /// Raises or lowers the limit of `grow`, for good where the device itself keeps it; a block device refuses (invalid).
+  /// Raises or lowers the limit of `fill`, for good where the device itself keeps it; a block device refuses (invalid).
   virtual Task<Status> set_size_max(u64 bytes) = 0;
   virtual std::string name() const = 0;
   /// Which part of it the byte at `offset` belongs to, be it there or not.

@@ -207,7 +207,6 @@ Task<Status> FileDevice::fill(u64 offset, u64 length) {
     const std::span<const iovec> from(&piece, 1);
     if (auto status = co_await write(offset + done, from); !status) co_return status;
   }
-  if (auto status = co_await flush(); !status) co_return status;
   size_ = std::max(size_, offset + length);
   co_return Status{};
 }

@@ -76,6 +76,10 @@ Task<Status> SimDevice::write(u64 offset, std::span<const iovec> from) {
   CHECK(offset % block_size == 0 && bytes.size() % block_size == 0 && offset + bytes.size() <= disk_.size);
   const auto under_way = under_way_.insert(under_way_.end(), {offset, std::move(bytes)});
   co_await wait();
+  if (faults_.host_full && !given(offset, under_way->bytes.size())) {
+    under_way_.erase(under_way);
+    co_return Error{Code::no_space, "the simulated host is full"};
+  }
   const bool failed = fails(faults_.write_error_one_in, faults_.failing_writes);
   const u64 whole = under_way->bytes.size() / block_size;
   u64 reached = failed ? rng_.below(whole + 1) : whole;
@@ -179,7 +183,7 @@ Task<Status> SimDevice::punch(u64 offset, u64 length) {
 }
 
 Task<Status> SimDevice::fill(u64 offset, u64 length) {
-  co_await wait();
+  // It is the flush behind it that takes its time.
   if (faults_.host_full && !given(offset, length)) co_return Error{Code::no_space, "the simulated host is full"};
   if (offset + length > disk_.size_max) co_return Error{Code::no_space, "the simulated disk ends there"};
   if (faults_.host_fails) co_return Error{Code::io, "simulated error of the host"};

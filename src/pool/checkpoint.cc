@@ -19,6 +19,7 @@ namespace {
 constexpr size_t directory_piece_size = 32 * KiB;
 // The changes of so many checkpoints at most are kept: each is an entry of the directory, and is read at the start.
 constexpr u64 changes_kept_max = 64;
+constexpr u64 changes_bytes_max = MiB;  // of one
 // What is told of segments, and put into tables, before requests go on: some 100 us each. A segment takes as long as so many names.
 constexpr u64 names_a_segment = 16;
 constexpr u64 table_bytes_a_turn = 128 * KiB;
@@ -165,7 +166,8 @@ Task<void> Pool::add_segments(std::vector<Bucket>& buckets) {
     if (stale_buckets_.contains(at->first.second)) stale_bytes += at->second.length;
   }
   const auto told = directory_.lower_bound({TableId::changes, 0});
-  const bool all = stale_bytes <= changes.bytes.size();
+  // A table lies in one chunk, and what changed is one table.
+  const bool all = stale_bytes <= changes.bytes.size() || changes.bytes.size() > std::min(changes_bytes_max, superblock_.chunk_size / 2);
   // What is due is forgotten when the pool is closed: often enough that it would never be done, and changes would pile up.
   bool overdue = std::distance(told, directory_.end()) >= static_cast<std::ptrdiff_t>(changes_kept_max);
   whole_due_ += std::max(changes.bytes.size(), div_up(table_bytes, changes_kept_max));

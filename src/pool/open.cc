@@ -35,6 +35,7 @@ Task<Status> Pool::open() {
   // possible any more to come back to the one before.
   if (!options_.read_only) {
     if (auto status = co_await flusher_.flush(); !status) co_return status;
+    if (auto status = co_await mend_superblock(); !status) co_return status;
   }
   // The pool's own limit counts, not what today's caller would give a new one; a block device keeps to its size.
   if (device_.size_max() < superblock_.size_max) {
@@ -119,6 +120,17 @@ Task<Status> Pool::write_superblock() {
   co_return Status{};
 }
 
+/// A copy that is bad, or of the checkpoint before, is written again before anything that only it names may be used for something else. It is
+/// the good one that is not touched: a write that is torn costs a copy that was no use.
+Task<Status> Pool::mend_superblock() {
+  if (!worse_superblock_) co_return Status{};
+  AlignedBuffer block(block_size);
+  std::memcpy(block.data(), &superblock_, sizeof superblock_);
+  const Bytes bytes = block.span();
+  if (auto status = co_await device_.write(*worse_superblock_, bytes); !status) co_return status;
+  co_return co_await flusher_.flush();
+}
+
 Task<Status> Pool::load_superblock() {
   if (device_.size() < superblock_b_offset + block_size) {
     co_return Error{Code::invalid, "it is too short to be a Brindle pool"};
@@ -126,6 +138,7 @@ Task<Status> Pool::load_superblock() {
   AlignedBuffer block(block_size);
   MutBytes into = block.span();
   std::optional<Superblock> best;
+  u64 good = 0;
   Error why{Code::invalid, "it is not a Brindle pool"};
   for (u64 offset : {u64{0}, superblock_b_offset}) {
     if (auto status = co_await device_.read(offset, into); !status) {
@@ -133,12 +146,18 @@ Task<Status> Pool::load_superblock() {
       continue;
     }
     auto parsed = parse_superblock(into);
-    if (parsed && (!best || parsed->generation > best->generation)) best = *parsed;
+    good += parsed && best && parsed->generation == best->generation ? 1 : 0;
+    if (parsed && (!best || parsed->generation > best->generation)) {
+      best = *parsed;
+      worse_superblock_ = offset == 0 ? superblock_b_offset : 0;
+      good = 1;
+    }
     // Of two reasons the more telling one: a copy that is torn says less than one of a newer version.
     if (!parsed && (offset == 0 || parsed.code() != Code::invalid)) why = parsed.error();
   }
   if (!best) co_return why;
   superblock_ = *best;
+  if (good == 2) worse_superblock_.reset();
   if (options_.uuid && *options_.uuid != superblock_.uuid) {
     co_return Error{
         Code::corrupt,
@@ -211,7 +230,12 @@ Task<Status> Pool::load_tables() {
   const u64 spread = entries.empty() ? 0 : entries.back().place.offset + entries.back().place.length - entries.front().place.offset;
   SegmentTable segments(chunk_size);
   std::map<u64, std::pair<Place, std::vector<std::byte>>> changes;  // by the superblock's generation
-  AlignedBuffer buffer(std::min(2 * table_read_max, round_up(spread, block_size) + 2 * block_size));
+  const auto longest = std::max_element(entries.begin(), entries.end(),
+                                        [](const auto& a, const auto& b) { return a.place.length < b.place.length; });
+  const u64 longest_bytes = entries.empty() ? 0 : longest->place.length;
+  if (longest_bytes > chunk_size) co_return Error{Code::corrupt, "a table of the checkpoint is too long"};
+  const u64 usual_bytes = std::min(2 * table_read_max, round_up(spread, block_size) + 2 * block_size);
+  AlignedBuffer buffer(std::max(usual_bytes, round_up(longest_bytes, block_size) + 2 * block_size));
   for (size_t at = 0; at < entries.size();) {
     const u64 from = round_down(entries[at].place.offset, block_size);
     size_t end = at;
@@ -221,7 +245,7 @@ Task<Status> Pool::load_tables() {
       to = std::max(to, round_up(entries[end].place.offset + entries[end].place.length, block_size));
       ++end;
     }
-    if (end == at) co_return Error{Code::corrupt, "a table of the checkpoint is too long"};
+    CHECK(end > at);
     const MutBytes into = buffer.span().first(to - from);
     if (auto status = co_await device_.read(from, into); !status) co_return status;
     for (; at < end; ++at) {

@@ -20,6 +20,9 @@ constexpr u64 reserve_part = 32;
 constexpr u64 reserve_more_max = 16;  // so many chunks at most once more that part: a small pool has less to find
 // Tables are counted in units of this, so that their ups and downs by a few bytes do not show in `used`.
 constexpr u64 table_unit = 64 * KiB;
+// A page that replay needs is asked for again so often: a second in all.
+constexpr u64 page_tries = 10;
+constexpr u64 page_pause_ns = 100 * millisecond_ns;
 
 }  // namespace
 
@@ -90,7 +93,13 @@ Task<Result<PageBytes>> Pool::read_page(PageRef page) {
   const u64 from = round_down(*offset, block_size);
   PageBytes read{AlignedBuffer(round_up(*offset + page.length, block_size) - from), *offset - from, page.length};
   const MutBytes into = read.buffer.span();
-  if (auto status = co_await device_.read(from, into); !status) co_return status.error();
+  Status status = co_await device_.read(from, into);
+  // While the log is replayed nobody else waits, and all would wait for ever for what is not replayed.
+  for (u64 tries = 0; !status && !log_ && tries < page_tries; ++tries) {
+    co_await runtime_.sleep(page_pause_ns);
+    status = co_await device_.read(from, into);
+  }
+  if (!status) co_return status.error();
   counters_.page_bytes_read += into.size();
   if (crc32c(read.bytes()) != page.crc && !planted(Plant::page_unchecked)) {
     co_return Error{Code::corrupt, fmt::format("a page of a map is damaged (segment {}, slot {})", page.name.segment(),
@@ -157,6 +166,10 @@ Task<Status> Pool::grow(u64 bytes) {
   if (bytes < size()) {
     co_return Error{Code::invalid,
                     fmt::format("a pool cannot shrink: it may grow to {} bytes now, so give more", size())};
+  }
+  // A root tells of each chunk by a bit, and lies in one.
+  if (const u64 most = space_.chunk_size() * 4 * space_.chunk_size(); bytes > most) {
+    co_return Error{Code::invalid, fmt::format("a pool that was made so small grows to {} bytes at most: make a new one", most)};
   }
   const Status raised = co_await device_.set_size_max(bytes);
   if (!raised && device_.size_max() < bytes) co_return raised;

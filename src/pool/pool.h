@@ -171,6 +171,8 @@ class Pool {
   /// Number of the last applied batch.
   u64 applied() const { return log_ ? log_->applied() : 0; }
   const std::optional<Error>& latched() const { return latched_; }
+  /// The log has been replayed.
+  bool is_open() const { return log_ != nullptr; }
   void latch(const Error& why);
   /// Something changed: upkeep may have work to do.
   void touch();
@@ -260,7 +262,10 @@ class Pool {
   // upkeep.cc
   /// Chunks ready: the reserve, and some for the log. Never given back to the host.
   static constexpr u64 filled_ahead = kept_from_writes + 6;
+  Task<Status> mend_superblock();
   Task<Status> fill_one();
+  Task<Status> fill(u64 chunk);
+  Task<void> punch_empty();
   Task<void> fill_what_the_host_has_given();
   Task<void> run_upkeep();
   Task<void> run_filler();
@@ -308,6 +313,8 @@ class Pool {
 
   std::set<u64> failing_;  // chunks that compaction could not read, or fill; until the next start
 
+  std::vector<u64> to_punch_;            // chunks that a checkpoint tells of as punched, and that are not yet
+  std::optional<u64> worse_superblock_;  // where the copy lies that the opening found to be bad, or older
   std::optional<Error> latched_;
   bool stopping_ = false;
   bool touched_ = false;

@@ -36,7 +36,7 @@ class Pool::Replay {
   Task<Status> from_summaries();
   Task<Status> from_batches();
   Task<void> hear();
-  Task<void> apply(u64 segment, u64 slot, u64 record_blocks, u64 number, BatchRecords& records);
+  Task<Status> apply(u64 segment, u64 slot, u64 record_blocks, u64 number, BatchRecords& records);
   void know_segment(u64 segment, u64 base);
   Status from_the_past(u64 checkpoint_number) const;
 
@@ -63,8 +63,9 @@ Task<Result<Pool::ReplayEnd>> Pool::Replay::run() {
   end_.next_number = superblock_.checkpoint_number;
   if (superblock_.log_segment == 0) co_return end_;  // a new pool has no log yet
   if (superblock_.clean == 0) {
-    if (auto status = co_await from_summaries(); !status) co_return status.error();
-    if (auto status = co_await from_batches(); !status) co_return status.error();
+    Status status = co_await from_summaries();
+    if (status) status = co_await from_batches();
+    if (!status && !end_.damage) co_return status.error();
     end_.next_number = walk_.number();
   }
   end_.end = walk_.end();
@@ -102,8 +103,10 @@ Task<Status> Pool::Replay::from_summaries() {
     for (SummaryEntry& entry : entries) {
       if (entry.number < superblock_.checkpoint_number) continue;
       know_segment(found.tail.segment, found.base);
-      co_await apply(found.tail.segment, entry.slot, entry.record_blocks, entry.number, entry.records);
+      status = co_await apply(found.tail.segment, entry.slot, entry.record_blocks, entry.number, entry.records);
+      if (!status) break;
     }
+    if (!status) break;
     last = &found;
     last_slot = entries.back().slot + entries.back().record_blocks + entries.back().data_blocks;
     co_await pool_.runtime_.yield();
@@ -145,19 +148,29 @@ Task<Status> Pool::Replay::from_batches() {
     }
     know_segment(walk_.segment(), walk_.base());
     walk_.accept(batch);
-    co_await apply(walk_.segment(), header.slot, header.record_blocks, header.number, batch.records);
+    if (auto status = co_await apply(walk_.segment(), header.slot, header.record_blocks, header.number, batch.records); !status) co_return status;
   }
 }
 
-/// Takes the records, and leaves those before.
-Task<void> Pool::Replay::apply(u64 segment, u64 slot, u64 record_blocks, u64 number, BatchRecords& records) {
+/// Takes the records, and leaves those before. Where a page that they need cannot be read, what was acknowledged would be lost, and what comes
+/// after would be built without it: the pool stays as it lies, to be opened again once the device reads.
+Task<Status> Pool::Replay::apply(u64 segment, u64 slot, u64 record_blocks, u64 number, BatchRecords& records) {
   const SlotName position = SlotName::of(segment, slot);
   applied_.number = number;
   applied_.position = position;
   applied_.first_data = position.plus(record_blocks);
   std::swap(applied_.records, records);
   ++pool_.counters_.replayed_batches;
-  return sink_.apply(applied_);
+  co_await sink_.apply(applied_);
+  for (const std::vector<Status>* results : {&applied_.data_results, &applied_.command_results}) {
+    const auto unread = std::find_if(results->begin(), results->end(), [](const Status& s) { return !s && s.code() == Code::io; });
+    if (unread == results->end()) continue;
+    end_.damage = Error{Code::io, fmt::format("the log could not be replayed, since a page of a map cannot be read: {}; the pool is open "
+                                              "read-only as of batch {}: start it again once the device works, or export what you need",
+                                              unread->error().message, number - 1)};
+    co_return unread->error();
+  }
+  co_return Status{};
 }
 
 /// The segment table of the checkpoint does not have what was begun after it.
@@ -167,6 +180,8 @@ void Pool::Replay::know_segment(u64 segment, u64 base) {
   const u64 chunk = base / superblock_.chunk_size;
   space.load_chunks(std::max(space.chunks_made(), chunk + 1), space.punched_bitmap());
   space.mark_used(chunk, ChunkUse::segments);
+  // What the log holds was given, whatever the superblock allowed: a number that is given twice names two blocks.
+  space.load_segment_numbers(std::max(space.segment_numbers_given(), segment + 1));
   space.add_segment({.number = segment, .pieces = {{0, base}}}, false);
 }
 

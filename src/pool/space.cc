@@ -203,6 +203,7 @@ std::vector<Space::InChunk> Space::by_chunk(const SegmentRecord& record) const {
 
 Segment& Space::add_segment(SegmentRecord record, bool open) {
   const u64 number = record.number;
+  CHECK_NOTE(segments_.count(number) == 0, "a segment's number given twice");
   auto segment = std::make_unique<Segment>();
   segment->record = std::move(record);
   segment->open = open;

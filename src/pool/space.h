@@ -133,8 +133,10 @@ class Space {
   ChunkUse use(u64 chunk) const { return uses_[chunk]; }
   /// Free chunks to give back to the host, beyond those that the next writes want.
   std::vector<u64> punchable(u64 keep) const;
-  /// To be called before the device is asked. False: the chunk has been taken since, and must not be punched.
+  /// The chunk counts as one that must be filled from now on. False: it has been taken since, and must not be punched.
   [[nodiscard]] bool punched(u64 chunk);
+  /// It still does: nobody has filled it since.
+  bool is_punched(u64 chunk) const { return free_punched_.count(chunk) > 0; }
   const std::vector<u64>& punched_bitmap() const { return punched_; }
   void load_chunks(u64 made, const std::vector<u64>& punched);
   void mark_used(u64 chunk, ChunkUse use);

@@ -41,18 +41,20 @@ bool Pool::wants_checkpoint() {
 }
 
 Task<void> Pool::run_upkeep() {
-  u64 flushed_bytes = 0;
+  u64 flushed_bytes = 0;  // of the log since the last seal
   u64 rested_ns = 0;
+  bool no_chunk = false;
   while (!stopping_ && !latched_) {
     if (!touched_ && !tidy_due_ && !punch_due_) {
       co_await upkeep_.wait();
       continue;
     }
     if (client_.dirty_bytes() >= pace_.begin_bytes()) checkpointer_.notify_all();
-    if (wants_checkpoint()) {
-      flushed_bytes = 0;
+    flushed_bytes = std::min(flushed_bytes, log_->bytes_since_seal());  // others checkpoint too
+    // One that failed and did not latch found no chunk for its batch. With a chunk for that alone the next one would fail for want of another.
+    if (wants_checkpoint() && (!no_chunk || space_.written_free() >= kept_from_compaction)) {
       const Status status = co_await checkpoint();
-      if (!status) break;
+      no_chunk = !status;
     } else if (log_->bytes_since_seal() >= flushed_bytes + flush_bytes) {
       flushed_bytes = log_->bytes_since_seal();
       const Status status = co_await log_->flush();
@@ -71,17 +73,31 @@ Task<void> Pool::run_upkeep() {
     }
     if (!touched_ && punch_due_ && quiet_ns >= punch_ns) {
       punch_due_ = false;
-      for (u64 chunk : space_.punchable(filled_ahead)) {
-        if (stopping_ || touched_) break;
-        // Nothing is filled meanwhile: a chunk that is filled and written again must not meet a punch that is still under way.
-        co_await filling_.acquire();
-        Status status;
-        if (space_.punched(chunk)) status = co_await device_.punch(space_.chunk_offset(chunk), space_.chunk_size());
-        filling_.release();
-        if (!status) break;  // a host that cannot take chunks back costs space, nothing else
-      }
+      co_await punch_empty();
     }
     co_await runtime_.sleep(tick_ns);
+  }
+}
+
+/// Gives what the next writes will not want back to the host. A checkpoint tells of it first: after a crash a chunk that may be a hole must
+/// not be taken for one that was written, since a host that is full has nothing for it.
+Task<void> Pool::punch_empty() {
+  std::vector<u64> fresh = space_.punchable(filled_ahead);
+  std::erase_if(fresh, [this](u64 chunk) { return !space_.punched(chunk); });
+  to_punch_.insert(to_punch_.end(), fresh.begin(), fresh.end());
+  if (!fresh.empty()) {
+    if (const Status status = co_await checkpoint(); !status) co_return;
+  }
+  const u64 since_ns = touched_ns_;
+  while (!to_punch_.empty() && !stopping_ && touched_ns_ == since_ns) {
+    const u64 chunk = to_punch_.back();
+    // Nothing is filled meanwhile: a chunk that is filled and written again must not meet a punch that is still under way.
+    co_await filling_.acquire();
+    Status status;
+    if (space_.is_punched(chunk)) status = co_await device_.punch(space_.chunk_offset(chunk), space_.chunk_size());
+    filling_.release();
+    to_punch_.pop_back();
+    if (!status) to_punch_.clear();  // a host that cannot take chunks back costs space, nothing else
   }
 }
 
@@ -116,8 +132,7 @@ Task<Status> Pool::fill_one() {
   co_await filling_.acquire();
   Status status;
   if (const auto chunk = space_.next_to_fill()) {
-    status = co_await device_.fill(space_.chunk_offset(*chunk), space_.chunk_size());
-    if (status) space_.filled(*chunk);
+    status = co_await fill(*chunk);
   } else {
     status = Error{Code::no_space, "the pool is as large as it may become"};
   }
@@ -130,10 +145,22 @@ Task<Status> Pool::fill_one() {
 Task<void> Pool::fill_what_the_host_has_given() {
   co_await filling_.acquire();
   for (auto chunk = space_.next_to_fill(); chunk && space_.written_free() < kept_from_writes; chunk = space_.next_to_fill(*chunk + 1)) {
-    const Status status = co_await device_.fill(space_.chunk_offset(*chunk), space_.chunk_size());
-    if (status) space_.filled(*chunk);
+    static_cast<void>(co_await fill(*chunk));
   }
   filling_.release();
+}
+
+/// A flush that fails here would tell nobody else that what it was to make durable is gone.
+Task<Status> Pool::fill(u64 chunk) {
+  Status status = co_await device_.fill(space_.chunk_offset(chunk), space_.chunk_size());
+  if (!status) co_return status;
+  status = co_await flusher_.flush();
+  if (status) {
+    space_.filled(chunk);
+  } else {
+    latch({Code::io, fmt::format("a flush failed, so nobody knows what is on disk: {}", status.error().message)});
+  }
+  co_return status;
 }
 
 bool Pool::admitted(u64 blocks) const {

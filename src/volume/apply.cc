@@ -2,10 +2,22 @@
 #include <algorithm>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "base/planted.h"
 #include "volume/core.h"
 
 namespace brindle {
+
+namespace {
+
+// A page that a command needs and the device does not read is asked for again: for a second in all.
+constexpr u64 command_tries = 10;
+constexpr u64 command_pause_ns = 100 * millisecond_ns;
+
+bool unread(const Status& status) { return !status && status.code() == Code::io; }
+
+}  // namespace
 
 /// Nearly all batches are data alone, over nodes that are in memory: those need no coroutine.
 Task<void> EngineCore::apply(AppliedBatch& batch) {
@@ -22,6 +34,16 @@ Task<void> EngineCore::apply_waiting(AppliedBatch& batch, DataAt at) {
   if (planted(Plant::data_first)) co_await apply_all_data(batch, at);
   for (size_t i = 0; i < batch.records.commands.size(); ++i) {
     Status status = co_await apply_command(batch, batch.records.commands[i]);
+    // It stands in the log, and the next opening carries it out: what is acknowledged from here on must not be built on its not having
+    // happened.
+    for (u64 tries = 0; unread(status) && pool_.is_open() && tries < command_tries; ++tries) {
+      co_await runtime_.sleep(command_pause_ns);
+      status = co_await apply_command(batch, batch.records.commands[i]);
+    }
+    if (unread(status) && pool_.is_open()) {
+      pool_.latch({Code::io, fmt::format("a command that stands in the log cannot be carried out, since a page of a map cannot be read ({}): "
+                                         "start the daemon again once the device works, which does it first", status.error().message)});
+    }
     if (watcher_ != nullptr) watcher_->applied(batch.number, batch.records.commands[i], status);
     batch.command_results[i] = std::move(status);
   }

@@ -63,6 +63,80 @@ TEST(OpenErrorTest, AnErrorWhileAPoolIsMadeOrOpenedIsToldAndCostsNothing) {
   EXPECT_GT(refused, 40u);
 }
 
+TEST(OpenErrorTest, APageThatReplayCannotReadCostsNothingThatWasFlushed) {
+  constexpr u64 leaves = 12;
+  const auto place = [](u64 leaf) { return leaf * 2 * MiB; };
+  SimDisk made_disk(64 * MiB);
+  {
+    Trial made(made_disk, 1, {}, {.create = true});
+    ASSERT_TRUE(made.opened);
+    ASSERT_TRUE(made.run(made.engine->volume_create("db", 64 * MiB, {})));
+    const auto handle = made.engine->open_handle("db", false);
+    const auto write = [&](u64 leaf, u64 stamp) {
+      const std::string bytes = pattern(stamp, block_size);
+      ASSERT_TRUE(made.run((*handle)->write(place(leaf), std::as_bytes(std::span(bytes)), true)));
+    };
+    for (u64 leaf = 0; leaf < leaves; ++leaf) write(leaf, 100 + leaf);
+    ASSERT_TRUE(made.run(made.engine->sync()));  // the map has nodes on the disk, which a replay needs
+    for (u64 leaf = 0; leaf < leaves; ++leaf) write(leaf, 200 + leaf);
+    ASSERT_TRUE(made.run(made.engine->volume_resize("db", 128 * MiB, false)));
+  }
+  u64 read_only = 0;
+  for (const auto& [block, bytes] : made_disk.blocks) {
+    SimDisk disk = made_disk;
+    {
+      SimFaults faults;
+      faults.bad_blocks = {block};
+      Trial trial(disk, block + 1, faults);
+      read_only += trial.opened && !trial.engine->status().writable ? 1 : 0;
+    }
+    Trial trial(disk, 1, {});  // the device reads again
+    ASSERT_TRUE(trial.opened) << trial.opened.error().message;
+    const auto handle = trial.engine->open_handle("db", true);
+    ASSERT_TRUE(handle);
+    EXPECT_EQ((*handle)->size(), 128 * MiB) << "block " << block;
+    for (u64 leaf = 0; leaf < leaves; ++leaf) {
+      std::string read(block_size, '?');
+      ASSERT_TRUE(trial.run((*handle)->read(place(leaf), std::as_writable_bytes(std::span(read)))));
+      EXPECT_EQ(read, pattern(200 + leaf, block_size)) << "block " << block << ", leaf " << leaf;
+    }
+  }
+  EXPECT_GT(read_only, 0u) << "no block held a page that the replay needs";
+}
+
+TEST(OpenErrorTest, ASuperblockThatIsBadOrOlderIsWrittenAgainBeforeAnythingElse) {
+  SimDisk made_disk(64 * MiB);
+  std::map<u64, std::vector<std::byte>> before;
+  {
+    Trial made(made_disk, 1, {}, {.create = true});
+    ASSERT_TRUE(made.opened);
+    before = made_disk.blocks;
+    ASSERT_TRUE(made.run(made.engine->volume_create("db", 64 * MiB, {})));
+    ASSERT_TRUE(made.run(made.engine->sync()));
+  }
+  const u64 second = superblock_b_offset / block_size;
+  for (const u64 copy : {u64{0}, second}) {
+    for (const bool older : {false, true}) {
+      const u64 good = copy == 0 ? second : 0;
+      u64 mended = 0;
+      for (u64 seed = 1; seed <= 16; ++seed) {
+        SimDisk disk = made_disk;
+        disk.blocks[copy] = older ? before.at(copy) : std::vector<std::byte>(block_size, std::byte{7});
+        {
+          // Of a write that fails all may have arrived; what comes behind it is not tried any more.
+          Trial trial(disk, seed, {.write_error_one_in = 1});
+          EXPECT_FALSE(trial.opened);
+        }
+        EXPECT_EQ(disk.blocks.at(good), made_disk.blocks.at(good)) << "the only copy that is good was written first";
+        mended += disk.blocks.at(copy) == made_disk.blocks.at(good) ? 1 : 0;
+        Trial trial(disk, 1, {});
+        EXPECT_TRUE(trial.opened);
+      }
+      EXPECT_GT(mended, 0u);
+    }
+  }
+}
+
 TEST(OpenErrorTest, ALogThatCannotBeReadIsToldAndNothingOfItLost) {
   const std::string bytes = pattern(1, 64 * KiB);
   constexpr u64 writes = 40;

@@ -153,15 +153,55 @@ TEST(UpkeepErrorTest, AFlushOfItsOwnThatFailsLatchesThePool) {
   World world({.pool_size = 4 * GiB, .memory_max = 256 * MiB, .verify_one_in = 0});
   ASSERT_TRUE(world.open());
   world.create("db", 1 * GiB);
-  world.device().faults().flush_error_one_in = 1;
   const std::string bytes = pattern(1, 256 * KiB);
   const auto to = world.handle("db");
+  ASSERT_TRUE(world.run(to->write(0, std::as_bytes(std::span(bytes)), false)));
+  world.device().faults().flush_error_one_in = 1;
   for (u64 at = 0; at < 70 * MiB; at += bytes.size()) {
     if (!world.run(to->write(at, std::as_bytes(std::span(bytes)), false))) break;
   }
   world.runtime().run_for(500 * millisecond_ns);
   EXPECT_NE(world.engine().status().health.find("a flush failed"), std::string::npos) << world.engine().status().health;
   EXPECT_EQ(world.read("db", 0, bytes.size()), bytes);
+}
+
+TEST(UpkeepErrorTest, AFlushBehindZeroesThatFailsLatchesThePoolToo) {
+  World world({.pool_size = 4 * GiB, .memory_max = 256 * MiB, .verify_one_in = 0});
+  ASSERT_TRUE(world.open());
+  world.create("db", 1 * GiB);
+  const std::string bytes = pattern(1, 256 * KiB);
+  const auto to = world.handle("db");
+  world.device().faults().failing_flushes = 1;  // whoever asks first: while the pool grows that is the filler
+  const u64 made = world.device().size();
+  u64 at = 0;
+  while (world.device().size() < made + 64 * MiB && at < 512 * MiB) {
+    if (!world.run(to->write(at, std::as_bytes(std::span(bytes)), false))) break;
+    at += bytes.size();
+  }
+  EXPECT_NE(world.engine().status().health.find("a flush failed"), std::string::npos) << world.engine().status().health;
+  EXPECT_FALSE(world.run(to->flush())) << "what was lost would be told to be durable";
+}
+
+TEST(FullErrorTest, WhatWasGivenBackToTheHostIsNotTakenForWrittenAfterACrash) {
+  World world({.pool_size = 256 * MiB, .verify_one_in = 0});
+  ASSERT_TRUE(world.open());
+  world.create("db", 128 * MiB);
+  for (u64 at = 0; at < 128 * MiB; at += MiB) world.write("db", at, pattern(at, MiB));
+  world.remove("db");
+  world.sync();
+  world.runtime().run_for(20 * second_ns);
+  const auto& given = world.disk().given;
+  EXPECT_LT(std::count(given.begin(), given.end(), true), static_cast<i64>(32 * MiB / block_size)) << "it was not given back";
+  world.fill_host();
+  world.kill();
+  ASSERT_TRUE(world.open());
+  world.create("again", 128 * MiB);
+  const auto to = world.handle("again");
+  const std::string bytes = pattern(1, MiB);
+  Status written;
+  for (u64 at = 0; at < 128 * MiB && written; at += MiB) written = world.run(to->write(at, std::as_bytes(std::span(bytes)), false));
+  EXPECT_EQ(written ? Code::invalid : written.code(), Code::no_space);
+  EXPECT_TRUE(world.engine().status().writable) << world.engine().status().health;
 }
 
 TEST(FullErrorTest, APoolWithNothingLeftMakesNothingNewAndTellsOfAFailedCheckpoint) {
