@@ -147,7 +147,9 @@ Task<Result<Export>> Worker::find_export(std::string name, bool open) {
   if (name.empty()) {
     const u64 volumes = engine_.status().volumes;
     Names only;
+    // Deleted ones, of which snapshots are left, are looked at and not named: the only one may lie behind them.
     if (volumes == 1) only = some_names(false, "");
+    while (only.names.empty() && !only.next.empty()) only = some_names(false, only.next);
     if (only.names.size() != 1) {
       co_return Error{Code::not_found, fmt::format("there are {} volumes here: name the one you want", volumes)};
     }
