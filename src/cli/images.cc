@@ -156,9 +156,9 @@ class Uninterrupted {
   bool was_;
 };
 
-/// What an import fills, under a name that nobody takes for the whole one. (It is left behind only where this program is killed.)
-std::string unfinished_name() {
-  return fmt::format("unfinished-import-{}-{}", ::getpid(), Clock::now().time_since_epoch().count() % 1'000'000);
+/// For what goes away again. (It is left behind only where this program is killed, and says then where it came from.)
+std::string passing_name(const char* what) {
+  return fmt::format("{}-{}-{}", what, ::getpid(), Clock::now().time_since_epoch().count() % 1'000'000);
 }
 
 void need_free_name(const Client& client, const std::string& name) {
@@ -191,7 +191,7 @@ void run_import(Context& context, ImportOptions given) {
   const auto start = Clock::now();
   const Client client = context.client();
   need_free_name(client, given.name);
-  const std::string unfinished = unfinished_name();
+  const std::string unfinished = passing_name("unfinished-import");
   Json body{{"name", unfinished}, {"size", image.size}};
   if (!given.labels.empty()) body["labels"] = parse_labels(given.labels);
   Json volume;
@@ -274,7 +274,7 @@ class Moment {
  public:
   Moment(const Context& context, const Json& entry, const std::string& name) : client_(context.client()), name_(name) {
     if (name.find('@') != std::string::npos) return;
-    const std::string snapshot = fmt::format("{}@export-{}-{}", name, ::getpid(), Clock::now().time_since_epoch().count() % 1'000'000);
+    const std::string snapshot = name + "@" + passing_name("export");
     try {
       client_.post("/v1/snapshots", {{"names", {snapshot}}});
     } catch (const Failure& failure) {

@@ -35,7 +35,11 @@ Task<Status> Pool::open() {
   // possible any more to come back to the one before.
   if (!options_.read_only) {
     if (auto status = co_await flusher_.flush(); !status) co_return status;
-    if (auto status = co_await mend_superblock(); !status) co_return status;
+    // A copy that is bad, or of the checkpoint before, is written again before what only that one names may be used for something else. The
+    // good one is not touched: a write that is torn costs a copy that was no use.
+    if (worse_superblock_) {
+      if (auto status = co_await put_superblock(*worse_superblock_); !status) co_return status;
+    }
   }
   // The pool's own limit counts, not what today's caller would give a new one; a block device keeps to its size.
   if (device_.size_max() < superblock_.size_max) {
@@ -109,25 +113,19 @@ Task<Status> Pool::write_superblock() {
                                       (any_of(TableId::changes) ? feature_changes : 0) |
                                       (device_.stages() && superblock_.clean == 0 ? feature_staged : 0);
   seal_superblock(superblock_);
-  AlignedBuffer block(block_size);
-  std::memcpy(block.data(), &superblock_, sizeof superblock_);
-  const Bytes bytes = block.span();
   for (u64 offset : {u64{0}, superblock_b_offset}) {
     if (planted(Plant::one_superblock) && offset != 0) break;
-    if (auto status = co_await device_.write(offset, bytes); !status) co_return status;
-    if (auto status = co_await flusher_.flush(); !status) co_return status;
+    if (auto status = co_await put_superblock(offset); !status) co_return status;
   }
   co_return Status{};
 }
 
-/// A copy that is bad, or of the checkpoint before, is written again before anything that only it names may be used for something else. It is
-/// the good one that is not touched: a write that is torn costs a copy that was no use.
-Task<Status> Pool::mend_superblock() {
-  if (!worse_superblock_) co_return Status{};
+/// One copy, durable.
+Task<Status> Pool::put_superblock(u64 offset) {
   AlignedBuffer block(block_size);
   std::memcpy(block.data(), &superblock_, sizeof superblock_);
   const Bytes bytes = block.span();
-  if (auto status = co_await device_.write(*worse_superblock_, bytes); !status) co_return status;
+  if (auto status = co_await device_.write(offset, bytes); !status) co_return status;
   co_return co_await flusher_.flush();
 }
 
@@ -138,7 +136,6 @@ Task<Status> Pool::load_superblock() {
   AlignedBuffer block(block_size);
   MutBytes into = block.span();
   std::optional<Superblock> best;
-  u64 good = 0;
   Error why{Code::invalid, "it is not a Brindle pool"};
   for (u64 offset : {u64{0}, superblock_b_offset}) {
     if (auto status = co_await device_.read(offset, into); !status) {
@@ -146,18 +143,17 @@ Task<Status> Pool::load_superblock() {
       continue;
     }
     auto parsed = parse_superblock(into);
-    good += parsed && best && parsed->generation == best->generation ? 1 : 0;
     if (parsed && (!best || parsed->generation > best->generation)) {
       best = *parsed;
       worse_superblock_ = offset == 0 ? superblock_b_offset : 0;
-      good = 1;
+    } else if (parsed && parsed->generation == best->generation) {
+      worse_superblock_.reset();
     }
     // Of two reasons the more telling one: a copy that is torn says less than one of a newer version.
     if (!parsed && (offset == 0 || parsed.code() != Code::invalid)) why = parsed.error();
   }
   if (!best) co_return why;
   superblock_ = *best;
-  if (good == 2) worse_superblock_.reset();
   if (options_.uuid && *options_.uuid != superblock_.uuid) {
     co_return Error{
         Code::corrupt,

@@ -262,7 +262,7 @@ class Pool {
   // upkeep.cc
   /// Chunks ready: the reserve, and some for the log. Never given back to the host.
   static constexpr u64 filled_ahead = kept_from_writes + 6;
-  Task<Status> mend_superblock();
+  Task<Status> put_superblock(u64 offset);
   Task<Status> fill_one();
   Task<Status> fill(u64 chunk);
   Task<void> punch_empty();
