@@ -40,7 +40,7 @@ void PageCache::add(PagePtr page) {
     free_places_.push_back(clock_.size());
     clock_.push_back(nullptr);
   }
-  page->clock_place = static_cast<u32>(free_places_.back());
+  page->list_place = static_cast<u32>(free_places_.back());
   clock_[free_places_.back()] = page.get();
   free_places_.pop_back();
   evict();
@@ -49,8 +49,8 @@ void PageCache::add(PagePtr page) {
 /// The page is gone afterwards.
 void PageCache::remove(Page& page) {
   bytes_ -= cost(page);
-  clock_[page.clock_place] = nullptr;
-  free_places_.push_back(page.clock_place);
+  clock_[page.list_place] = nullptr;
+  free_places_.push_back(page.list_place);
   pages_.erase(page.place.name.raw);
 }
 

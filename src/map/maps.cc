@@ -135,8 +135,21 @@ size_t Maps::rank_of(const Page& page) {
 }
 
 void Maps::add_dirty(Page& page) {
-  dirty_[rank_of(page)].emplace_back(&page);
+  std::vector<PagePtr>& pages = dirty_[rank_of(page)];
+  page.list_place = static_cast<u32>(pages.size());
+  pages.emplace_back(&page);
   dirty_bytes_ += page.bytes();
+}
+
+/// Nobody holds the page any more: no checkpoint writes it, and its memory goes with the last link.
+void Maps::drop(Page& page) {
+  page.state = PageState::dropped;
+  dirty_bytes_ -= page.bytes();
+  std::vector<PagePtr>& pages = dirty_[rank_of(page)];
+  if (page.list_place >= pages.size() || pages[page.list_place].get() != &page) return;  // planted: it was sealed
+  std::swap(pages[page.list_place], pages.back());
+  pages[page.list_place]->list_place = page.list_place;
+  pages.pop_back();
 }
 
 void Maps::grew(Page& page, u64 before) {

@@ -20,6 +20,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <unordered_set>
 
 #include "map/cache.h"
 #include "map/root.h"
@@ -152,6 +153,7 @@ class Maps {
   // maps.cc
   void dirty(const Root& root) { dirty_roots_.insert(root.id / roots_a_bucket); }
   void add_dirty(Page& page);
+  void drop(Page& page);
   void replace(Root& root, Root& by);
   void enqueue(Root& root);
   void grew(Page& page, u64 before);
@@ -197,6 +199,9 @@ class Maps {
   Missing visit(Root& root, u64 leaf, const Link& link);
   bool child_has(Root& root, int level, u64 leaf, const Link& link, bool whole, Missing& missing);
   void mark_rescan(Root& branch, u64 first, u64 end);
+  u64 end_below(Root& root, u64 leaf, const PageRef& page);
+  void rescanned(Root& root, u64 end);
+  void pass_over(Root& root, const PageRef& page);
   void leave(Root& root);
 
   Pool& pool_;
@@ -206,7 +211,7 @@ class Maps {
   std::unordered_map<RootId, RootId> parents_to_tie_;
   std::unordered_map<RootId, std::vector<GoneRecord>> gone_to_tie_;
   u64 sealed_number_ = 0;
-  std::array<std::vector<PagePtr>, page_ranks> dirty_;  // dropped ones too, until a checkpoint comes past them
+  std::array<std::vector<PagePtr>, page_ranks> dirty_;
   std::array<std::vector<PagePtr>, page_ranks> sealed_;
   std::deque<PagePtr> placed_;  // of these, what has a place and is not on the device yet: held, so that nobody reads it there
   u64 dirty_bytes_ = 0;
@@ -219,6 +224,7 @@ class Maps {
   std::vector<RootId> stalled_roots_;               // a page that the reclaimer needs could not be read
   bool hurry_ = false;
   u64 lost_blocks_ = 0;
+  std::unordered_set<u64> passed_over_;  // names of damaged pages that the reclaimer counted there
   std::set<u64> dirty_roots_;                 // bucket keys
   std::set<u64> dirty_gone_;
   std::set<u64> dirty_debts_;  // names of pages whose stalled debts changed

@@ -19,7 +19,7 @@ namespace brindle {
 enum class PageState : u8 {
   dirty,  // changes in place while its head alone holds it; from a seal on it waits for its place (Maps::is_sealed)
   clean,
-  dropped,  // was dirty, and nobody holds it any more
+  dropped,  // was dirty, and nobody holds it any more; it is never written
 };
 
 struct Page {
@@ -32,7 +32,7 @@ struct Page {
   PageState state = PageState::dirty;
   bool let_go = false;   // freed while it was sealed: its place is freed when it gets one
   bool used = true;      // by the cache's clock
-  u32 clock_place = 0;   // in the cache
+  u32 list_place = 0;    // among the dirty ones of its rank, or on the clock of the cache
   u64 birth = 0;
   PageRef place;         // once it has one
 

@@ -12,6 +12,13 @@
 
 namespace brindle {
 
+namespace {
+
+/// Of a root that has any to visit.
+u64 next_leaf_of(const Root& root) { return root.kind == RootKind::dying ? root.cursor : root.rescan.begin()->first; }
+
+}  // namespace
+
 Task<bool> Maps::reclaim_step() {
   while (!work_.empty()) {
     const RootId id = work_.front();
@@ -23,19 +30,23 @@ Task<bool> Maps::reclaim_step() {
       step_pages_.clear();
       continue;
     }
+    const u64 leaf = next_leaf_of(*root);
     const Missing missing = root->kind == RootKind::dying ? step_dying(*root) : step_branch(*root);
     if (missing) {
       auto page = co_await cache_.load(*missing);
+      if (!page && page.code() == Code::corrupt) page = co_await cache_.load(*missing);  // what came over the wire wrong comes right the next time
       if (page) {
         step_pages_.push_back(std::move(*page));
       } else {
-        step_pages_.clear();
-        // What this root alone holds below the page cannot be told. A device that does not read may do so later; a damaged page
-        // waits for the next start.
-        if (!work_.empty() && work_.front() == id) {
+        // A device that does not read may do so later; a damaged page says no more than it does now. (An earlier leaf that became due
+        // meanwhile goes first.)
+        if (page.code() != Code::corrupt) {
           work_.pop_front();
-          if (page.code() != Code::corrupt) stalled_roots_.push_back(id);
+          stalled_roots_.push_back(id);
+        } else if (next_leaf_of(*root) == leaf) {
+          pass_over(*root, *missing);
         }
+        step_pages_.clear();
       }
     } else {
       step_pages_.clear();
@@ -43,6 +54,37 @@ Task<bool> Maps::reclaim_step() {
     co_return true;
   }
   co_return false;
+}
+
+/// Where the leaves end that a page on the way to `leaf` covers, of this root or of a child. Of one that is no node, or is not found: only that leaf.
+u64 Maps::end_below(Root& root, u64 leaf, const PageRef& page) {
+  u64 end = leaf + 1;
+  const auto covers = [&](const Root& holder) {
+    for (int level = holder.height - 1; level >= 0; --level) {
+      Missing missing;
+      const Link* const link = find_link(holder, level, leaf, missing);
+      if (link == nullptr) break;
+      if (link->ref().name != page.name) continue;
+      end = round_down(leaf, span_of(level)) + span_of(level);
+      return true;
+    }
+    return false;
+  };
+  if (!covers(root)) any_child_at(root, leaf, covers);
+  return std::min(end, root.leaves());
+}
+
+/// What the root alone holds below a damaged page, its own or a child's, cannot be told: it stays allocated, and the root goes on behind it.
+void Maps::pass_over(Root& root, const PageRef& page) {
+  const u64 leaf = next_leaf_of(root);
+  const u64 end = end_below(root, leaf, page);
+  if (passed_over_.insert(page.name.raw).second) lost_blocks_ += std::min((end - leaf) * leaf_blocks, root.size / block_size);
+  if (root.kind == RootKind::branch) return rescanned(root, end);
+  Root* const parent = parent_at(root, leaf);
+  if (parent != nullptr && parent->kind == RootKind::branch) mark_rescan(*parent, leaf, end);
+  root.cursor = end;
+  dirty(root);
+  if (root.cursor >= root.leaves()) leave(root);
 }
 
 /// Does a child hold this very page at the level, and with `whole` all that is below it too? Misses what it would have
@@ -167,8 +209,7 @@ void Maps::leave(Root& root) {
 
 Missing Maps::step_branch(Root& root) {
   Missing missing;
-  const auto range = root.rescan.begin();
-  const u64 leaf = range->first;
+  const u64 leaf = root.rescan.begin()->first;
   Link link = root.map;
   u64 end = root.leaves();
   for (int level = root.height - 1;; --level) {
@@ -186,10 +227,16 @@ Missing Maps::step_branch(Root& root) {
     if (page == nullptr) return missing;
     link = as_node(*page).links[leaf >> (8 * level) & 0xff];
   }
+  rescanned(root, end);
+  return missing;
+}
+
+/// The branch point has been looked at from the first leaf that it had to on, up to `end`.
+void Maps::rescanned(Root& root, u64 end) {
+  const auto range = root.rescan.begin();
   const u64 range_end = range->second;
   root.rescan.erase(range);
   if (end < range_end) root.rescan[end] = range_end;
-  return missing;
 }
 
 // --- one leaf -------------------------------------------------------------------------------------------------------

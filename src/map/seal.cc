@@ -78,10 +78,6 @@ Task<Status> Maps::write_pages(PageSink& to) {
         pool_.checkpoint_came_further();
         co_await pool_.runtime().yield();  // requests go first
       }
-      if (page->state == PageState::dropped) {
-        page = PagePtr();
-        continue;
-      }
       if (auto status = co_await to.reserve(); !status) co_return status;
       while (!placed_.empty() && to.written(placed_.front()->place)) placed_.pop_front();
       const std::vector<std::byte> bytes = encode_page(*page);

@@ -304,8 +304,7 @@ void Maps::let_go(const Link& link, Root* parent, std::optional<u64> leaf) {
     if (is_sealed(page)) {
       page.let_go = true;
     } else {
-      page.state = PageState::dropped;
-      dirty_bytes_ -= page.bytes();
+      drop(page);
     }
     return;
   }
