@@ -50,7 +50,7 @@ class Maps {
   Root& roll_back(RootId saved, u64 number, SlotName position, Root& head, Root& snapshot, EntryId saved_entry);
   /// Makes room for leaves up to `size`; shrinking goes through cut.
   Missing grow(Root& head, u64 size, u64 number);
-  /// Takes the leaves [first, end) off the head: a hidden snapshot holds them, and dies at once.
+  /// Takes the leaves [first, end) off the head: where there is any, a hidden snapshot holds them, and dies at once.
   Missing cut(RootId hidden, u64 number, SlotName position, Root& head, u64 first, u64 end);
   void sized(Root& root, u64 size) {
     root.size = size;
@@ -76,7 +76,9 @@ class Maps {
   // --- the background
   /// One small step of deletion or of a branch point's rescan. False: there is nothing to do.
   Task<bool> reclaim_step();
-  bool reclaiming() const { return !work_.empty(); }
+  bool reclaiming() const { return !work_.empty() || !cuts_.empty(); }
+  /// Hidden roots of cuts that wait for it.
+  u64 cuts() const { return cuts_.size(); }
   /// Ends with all debts settled or stalled, but for those of up to `left` pages of which none failed to be read. A read that fails is tried
   /// again first, for less than a second.
   Task<void> settle_debts(u64 left = 0);
@@ -231,6 +233,9 @@ class Maps {
   std::vector<SealedBucket> sealed_roots_;
   std::vector<Bucket> sealed_others_;         // of the tables of what was let go and of debts
   std::deque<RootId> work_;                   // roots that the reclaimer has to visit
+  // And those of cuts, which go first, the newest before all others: what it holds, the one of the cut before holds too, so that it is gone in
+  // no time, and the oldest does the work for all. Each stands between a head and its family, and a write looks past all of them.
+  std::vector<RootId> cuts_;
   // What the step under way had to load. It begins again behind each load, and looks into every child of a branch point:
   // where the cache is too small for all of them at once, it would evict the one to load the other, and never end.
   std::vector<PagePtr> step_pages_;

@@ -20,13 +20,17 @@ u64 next_leaf_of(const Root& root) { return root.kind == RootKind::dying ? root.
 }  // namespace
 
 Task<bool> Maps::reclaim_step() {
-  while (!work_.empty()) {
-    const RootId id = work_.front();
+  while (reclaiming()) {
+    const RootId id = cuts_.empty() ? work_.front() : cuts_.back();
     Root* const root = find(id);
     const bool due = root != nullptr && (root->kind == RootKind::dying || !root->rescan.empty());
     if (!due) {
       if (root != nullptr) root->queued = false;
-      work_.pop_front();
+      if (cuts_.empty()) {
+        work_.pop_front();
+      } else {
+        cuts_.pop_back();
+      }
       step_pages_.clear();
       continue;
     }
@@ -41,7 +45,8 @@ Task<bool> Maps::reclaim_step() {
         // A device that does not read may do so later; a damaged page says no more than it does now. (An earlier leaf that became due
         // meanwhile goes first.)
         if (page.code() != Code::corrupt) {
-          work_.pop_front();
+          std::erase(work_, id);
+          std::erase(cuts_, id);
           stalled_roots_.push_back(id);
         } else if (next_leaf_of(*root) == leaf) {
           pass_over(*root, *missing);

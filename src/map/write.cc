@@ -345,12 +345,16 @@ Missing Maps::grow(Root& head, u64 size, u64 number) {
 Missing Maps::cut(RootId hidden, u64 number, SlotName position, Root& head, u64 first, u64 end) {
   end = std::min(end, head.leaves());
   if (first >= end) return {};
+  u64 leaf = 0;
+  if (auto missing = next_leaf(head, first, leaf)) return missing;
+  if (leaf >= end) return {};  // nothing is there
   // Twice the same walk: first only to see that all the nodes on the two edges are in memory.
   if (auto missing = cut_node(head, head.map, head.height - 1, 0, first, end, number, true)) return missing;
   Root& dying = snapshot(hidden, number, position, head, 0);
   dying.kind = RootKind::dying;
   dying.cursor = first;
-  enqueue(dying);
+  dying.queued = true;
+  cuts_.push_back(dying.id);
   static_cast<void>(cut_node(head, head.map, head.height - 1, 0, first, end, number, false));
   return {};
 }

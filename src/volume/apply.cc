@@ -275,6 +275,8 @@ Task<Status> EngineCore::apply_discard(const AppliedBatch& batch, DiscardLeaves 
     Status loaded = co_await maps_.load(*missing, held);
     if (!loaded) co_return loaded;
   }
+  // Nobody waited before a discard that is found in the log.
+  while (!pool_.is_open() && maps_.cuts() > cuts_max && co_await maps_.reclaim_step()) continue;
   co_return Status{};
 }
 

@@ -185,6 +185,18 @@ Task<void> EngineCore::run_reclaimer() {
   reclaimed_.notify_all();
 }
 
+/// Carries the command out once the reclaimer has come past enough of those before it.
+Task<Status> EngineCore::discard_leaves(DiscardLeaves command) {
+  while (maps_.cuts() + cutting_ >= cuts_max && !stopping_ && !pool_.latched()) co_await reclaimed_.wait();
+  Status status = writable();
+  if (!status) co_return status;
+  ++cutting_;
+  status = co_await pool_.command(Command(command));
+  --cutting_;
+  reclaimed_.notify_all();  // it may have found nothing to take away
+  co_return status;
+}
+
 /// What waits for a device that does not read is tried again, at once when somebody asks for it (sync), and less and less often
 /// by itself.
 Task<void> EngineCore::run_retrier() {

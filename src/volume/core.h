@@ -22,6 +22,9 @@ class ApplyWatcher {
   virtual void applied(u64 number, const DataRecord& record, std::span<const u32> crcs, const Status& status) = 0;
 };
 
+/// Discards of large parts of volumes that may wait for the reclaimer at a time: a write looks at those of its volume.
+inline constexpr u64 cuts_max = 64;
+
 class EngineCore final : public Engine, public PoolClient {
  public:
   EngineCore(Runtime& runtime, Device& device, EngineOptions options);
@@ -64,6 +67,8 @@ class EngineCore final : public Engine, public PoolClient {
   u64 live_blocks() { return pool_.space().live_blocks(); }
   /// Bytes of pages and tables.
   u64 table_bytes() { return pool_.space().live_page_bytes() + pool_.space().table_bytes(); }
+  /// Volumes, snapshots and hidden roots.
+  u64 roots() const { return maps_.roots().size(); }
   /// Number of the last batch that took effect.
   u64 last_batch() const { return pool_.applied(); }
 
@@ -156,6 +161,7 @@ class EngineCore final : public Engine, public PoolClient {
   EntryInfo info(const Entry& entry) const;
   Task<void> run_reclaimer();
   Task<void> run_retrier();
+  Task<Status> discard_leaves(DiscardLeaves command);
   std::shared_ptr<RangeLocks> locks(RootId head);
   void fit_cache();
   std::string health() const;
@@ -172,6 +178,7 @@ class EngineCore final : public Engine, public PoolClient {
   Signal reclaim_;
   Signal reclaimed_;
   Signal retry_;
+  u64 cutting_ = 0;  // large discards that are on their way into the log
   Gate gate_;
   u64 under_way_ = 0;  // requests and commands that close() waits for
   Signal quiet_;

@@ -88,8 +88,8 @@ Task<Status> HandleCore::zero_blocks(u64 first, u64 end) {
         co_return status;
       }
     }
-    const Command command(DiscardLeaves{root_, first_leaf, end_leaf - first_leaf, engine_.next_root_++});
-    if (auto status = co_await engine_.pool_.command(command); !status) co_return status;
+    const DiscardLeaves command{root_, first_leaf, end_leaf - first_leaf, engine_.next_root_++};
+    if (auto status = co_await engine_.discard_leaves(command); !status) co_return status;
     first = end_leaf * leaf_blocks;
   }
   while (first < end) {

@@ -5,8 +5,6 @@
 namespace brindle::model {
 namespace {
 
-constexpr u64 leaf_bytes = leaf_blocks * block_size;
-
 /// Volumes of eight leaves; pages are damaged while nobody has the pool open.
 class DamagedReclaimTest : public testing::Test {
  protected:

@@ -5,7 +5,6 @@ namespace brindle::model {
 namespace {
 
 constexpr u64 leaves = 128;
-constexpr u64 leaf_bytes = 2 * MiB;
 
 struct Walks {
   u64 left = 0;

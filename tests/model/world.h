@@ -15,6 +15,9 @@
 
 namespace brindle::model {
 
+/// Of a volume, that one leaf of its map covers.
+inline constexpr u64 leaf_bytes = leaf_blocks * block_size;
+
 struct WorldOptions {
   u64 seed = 1;
   u64 pool_size = 64 * MiB;
