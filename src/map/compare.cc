@@ -1,6 +1,7 @@
 #include "map/compare.h"
 
 #include <algorithm>
+#include <array>
 #include <unordered_set>
 
 #include "base/planted.h"
@@ -88,10 +89,18 @@ void reduce(std::vector<Tree>& mine, std::vector<Tree>& others) {
   });
 }
 
+/// Requests go first, and nobody who stops the daemon waits for an answer.
+Task<Status> give_way(Maps& maps, const bool& stopping) {
+  co_await maps.pool().runtime().yield();
+  if (stopping) co_return Error{Code::stopping, "the daemon is stopping"};
+  co_return Status{};
+}
+
 /// Blocks that `mine` name and `others` do not.
-Task<Result<u64>> count_difference(Maps& maps, std::vector<Tree> mine, std::vector<Tree> others, int level) {
+Task<Result<u64>> count_difference(Maps& maps, std::vector<Tree> mine, std::vector<Tree> others, int level, const bool& stopping) {
   reduce(mine, others);
   if (mine.empty()) co_return u64{0};
+  if (auto status = co_await give_way(maps, stopping); !status) co_return status.error();
   u64 count = 0;
   if (level < 0) {
     std::vector<LeafBlocks> theirs;
@@ -110,7 +119,6 @@ Task<Result<u64>> count_difference(Maps& maps, std::vector<Tree> mine, std::vect
         if (name && !held && counted.insert(name.raw).second) ++count;
       }
     }
-    co_await maps.pool().runtime().yield();
     co_return count;
   }
   for (u64 slot = 0; slot < node_links; ++slot) {
@@ -119,7 +127,7 @@ Task<Result<u64>> count_difference(Maps& maps, std::vector<Tree> mine, std::vect
     if (mine_below->empty()) continue;
     auto others_below = co_await below(maps, others, level, slot);
     if (!others_below) co_return others_below.error();
-    auto part = co_await count_difference(maps, std::move(*mine_below), std::move(*others_below), level - 1);
+    auto part = co_await count_difference(maps, std::move(*mine_below), std::move(*others_below), level - 1, stopping);
     if (!part) co_return part.error();
     count += *part;
   }
@@ -145,10 +153,11 @@ void add_diff(std::vector<BlockDiff>& diffs, u64 block, bool zero) {
   diffs.push_back({block, 1, zero});
 }
 
-Task<Status> diff_trees(Maps& maps, Tree from, Tree to, int level, u64 leaf, std::vector<BlockDiff>& diffs) {
+Task<Status> diff_trees(Maps& maps, Tree from, Tree to, int level, u64 leaf, std::vector<BlockDiff>& diffs, const bool& stopping) {
   if (from.link == to.link && from.level == to.level) co_return Status{};
   if (!from.link && !to.link) co_return Status{};
   if (planted(Plant::diff_one_side) && (!from.link || !to.link)) co_return Status{};
+  if (auto status = co_await give_way(maps, stopping); !status) co_return status;
   if (level < 0) {
     auto before = co_await blocks_of(maps, from.link);
     if (!before) co_return before.error();
@@ -157,7 +166,6 @@ Task<Status> diff_trees(Maps& maps, Tree from, Tree to, int level, u64 leaf, std
     for (u32 i = 0; i < leaf_blocks; ++i) {
       if ((*before)[i].name != (*after)[i].name) add_diff(diffs, leaf * leaf_blocks + i, !(*after)[i].name);
     }
-    co_await maps.pool().runtime().yield();
     co_return Status{};
   }
   for (u64 slot = 0; slot < node_links; ++slot) {
@@ -172,57 +180,67 @@ Task<Status> diff_trees(Maps& maps, Tree from, Tree to, int level, u64 leaf, std
     const Tree x = a->empty() ? Tree{} : a->front();
     const Tree y = b->empty() ? Tree{} : b->front();
     const u64 at = leaf + slot * span_of(level - 1);
-    if (auto status = co_await diff_trees(maps, x, y, level - 1, at, diffs); !status) co_return status;
+    if (auto status = co_await diff_trees(maps, x, y, level - 1, at, diffs, stopping); !status) co_return status;
   }
   co_return Status{};
 }
 
 /// Where a walk over leaves is: it begins at the front of a tree, and goes on in whatever the tree is by then.
 struct Walk {
-  u64 leaf = 0;              // the next one to look at
-  u64 end = 0;               // what the step covers, from `leaf` on
-  Link link;                 // the leaf's, or none: nothing is there that nobody has seen
-  std::vector<u64> entered;  // pages at whose front the walk stands
+  u64 leaf = 0;   // the next one to look at
+  u64 end = 0;    // what the step covers, from `leaf` on
+  int level = 0;  // of the page at which the step ends
+  Link link;      // the leaf's, or none: nothing is there that nobody has seen
+  // By level + 1, of the pages on the way down, those at whose front the walk was and that have not been exchanged since; else 0. (A page
+  // without a place has no name for life yet: it is looked at once more where somebody else holds it too.)
+  std::array<u64, map_height_max + 1> names{};
+
+  /// Some of what is below this page cannot be read: whoever else holds it is to be told of that too.
+  void damaged() { std::fill(names.begin() + level + 1, names.end(), 0); }
+  /// Pages that end with the step have been seen in whole.
+  void note_seen(std::set<u64>& seen) const {
+    for (int at = level; at < map_height_max && end % span_of(at) == 0; ++at) {
+      if (names[static_cast<size_t>(at + 1)] != 0) seen.insert(names[static_cast<size_t>(at + 1)]);
+    }
+  }
 };
 
 /// Goes down to the walk's leaf, or as far as there is something new. The page that is missing: it begins again when that is there.
 Missing go_down(Maps& maps, const Root& root, const std::set<u64>* seen, Walk& walk) {
   Missing missing;
-  walk.entered.clear();
   walk.link = root.map;
-  for (int level = root.height - 1;; --level) {
-    walk.end = round_down(walk.leaf, span_of(level)) + span_of(level);
+  for (walk.level = root.height - 1;; --walk.level) {
+    const u64 span = span_of(walk.level);
+    walk.end = round_down(walk.leaf, span) + span;
+    const u64 name = walk.link && walk.link.held() == nullptr ? walk.link.ref().name.raw : 0;
+    u64& known = walk.names[static_cast<size_t>(walk.level + 1)];
+    const bool front = walk.leaf + span == walk.end;
+    if (front || known != name) known = front ? name : 0;
     if (!walk.link) break;
-    // A page without a place has no name for life yet, so it is looked at once more where somebody else holds it too.
-    const bool front = walk.leaf + span_of(level) == walk.end;
-    if (front && seen != nullptr && walk.link.held() == nullptr) {
-      const u64 name = walk.link.ref().name.raw;
-      if (seen->count(name) > 0) {
-        walk.link = Link();
-        break;
-      }
-      walk.entered.push_back(name);
+    if (front && name != 0 && seen != nullptr && seen->count(name) > 0) {
+      walk.link = Link();
+      break;
     }
-    if (level < 0) break;
+    if (walk.level < 0) break;
     Page* const page = maps.need(walk.link, missing);
     if (page == nullptr) break;
-    walk.link = Link(as_node(*page).links[walk.leaf >> (8 * level) & 0xff]);
+    walk.link = Link(as_node(*page).links[walk.leaf >> (8 * walk.level) & 0xff]);
   }
   return missing;
 }
 
 }  // namespace
 
-Task<Result<u64>> count_blocks(Maps& maps, RootId id) {
+Task<Result<u64>> count_blocks(Maps& maps, RootId id, const bool& stopping) {
   const ReadGuard guard(maps.pool().space());
   const Root* const root = maps.find(id);
   if (root == nullptr) co_return Error{Code::not_found, "it is gone"};
   const std::vector<Tree> mine{tree_of(*root)};
   const std::vector<Tree> none;
-  co_return co_await count_difference(maps, mine, none, root->height - 1);
+  co_return co_await count_difference(maps, mine, none, root->height - 1, stopping);
 }
 
-Task<Result<u64>> count_freed(Maps& maps, std::vector<RootId> set) {
+Task<Result<u64>> count_freed(Maps& maps, std::vector<RootId> set, const bool& stopping) {
   const ReadGuard guard(maps.pool().space());
   const std::set<RootId> chosen(set.begin(), set.end());
   std::set<RootId> seen;
@@ -252,14 +270,14 @@ Task<Result<u64>> count_freed(Maps& maps, std::vector<RootId> set) {
   u64 count = 0;
   for (auto& [mine, edge] : parts) {
     const int level = top_level(mine, edge);
-    auto part = co_await count_difference(maps, std::move(mine), std::move(edge), level);
+    auto part = co_await count_difference(maps, std::move(mine), std::move(edge), level, stopping);
     if (!part) co_return part.error();
     count += *part;
   }
   co_return count;
 }
 
-Task<Result<std::vector<BlockDiff>>> diff_roots(Maps& maps, RootId from, RootId to) {
+Task<Result<std::vector<BlockDiff>>> diff_roots(Maps& maps, RootId from, RootId to, const bool& stopping) {
   const ReadGuard guard(maps.pool().space());
   const Root* const a = maps.find(from);
   const Root* const b = maps.find(to);
@@ -268,7 +286,7 @@ Task<Result<std::vector<BlockDiff>>> diff_roots(Maps& maps, RootId from, RootId 
   const Tree x = tree_of(*a);
   const Tree y = tree_of(*b);
   const int level = std::max(x.level, y.level);
-  if (auto status = co_await diff_trees(maps, x, y, level, 0, diffs); !status) co_return status.error();
+  if (auto status = co_await diff_trees(maps, x, y, level, 0, diffs, stopping); !status) co_return status.error();
   co_return diffs;
 }
 
@@ -285,18 +303,20 @@ Task<Status> walk_leaves(Maps& maps, RootId id, std::set<u64>* seen, LeafVisitor
       auto loaded = co_await maps.cache().load(*missing);
       if (loaded) continue;
       damaged(walk.leaf, walk.end - walk.leaf, loaded.error());
+      walk.damaged();
       walk.link = Link();
     }
-    if (seen != nullptr) seen->insert(walk.entered.begin(), walk.entered.end());
     if (walk.link) {
       const Link link = walk.link;
       auto blocks = co_await blocks_of(maps, link);
       if (!blocks) {
         damaged(walk.leaf, 1, blocks.error());
+        walk.damaged();
       } else if (auto status = co_await visit(walk.leaf, *blocks); !status) {
         co_return status;
       }
     }
+    if (seen != nullptr) walk.note_seen(*seen);
     walk.leaf = walk.end;
   }
 }

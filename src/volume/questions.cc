@@ -58,10 +58,10 @@ Task<Result<EntryInfo>> EngineCore::measure(std::string name) {
   const EntryId id = (*entry)->record.id;
   const RootId root = (*entry)->record.root;
   const u64 at = pool_.applied();
-  auto referenced = co_await count_blocks(maps_, root);
+  auto referenced = co_await count_blocks(maps_, root, stopping_);
   if (!referenced) co_return referenced.error();
   std::vector<RootId> alone(1, root);
-  auto exclusive = co_await count_freed(maps_, std::move(alone));
+  auto exclusive = co_await count_freed(maps_, std::move(alone), stopping_);
   if (!exclusive) co_return exclusive.error();
   Entry* const still = catalog_.find(id);
   if (still == nullptr) co_return Error{Code::not_found, fmt::format("{} was deleted meanwhile", name)};
@@ -78,7 +78,7 @@ Task<Result<u64>> EngineCore::frees(std::vector<std::string> names, bool with_sn
   if (!entries) co_return entries.error();
   std::vector<RootId> roots;
   for (const Entry* entry : *entries) roots.push_back(entry->record.root);
-  auto blocks = co_await count_freed(maps_, std::move(roots));
+  auto blocks = co_await count_freed(maps_, std::move(roots), stopping_);
   if (!blocks) co_return blocks.error();
   co_return *blocks * block_size;
 }
@@ -98,7 +98,7 @@ Task<Result<std::vector<DiffRange>>> EngineCore::diff(std::string from, std::str
     co_return Error{Code::invalid, fmt::format("{} and {} share no history: a diff needs two of one family (`brindle tree`)",
                                                from, to)};
   }
-  auto blocks = co_await diff_roots(maps_, (*a)->record.root, (*b)->record.root);
+  auto blocks = co_await diff_roots(maps_, (*a)->record.root, (*b)->record.root, stopping_);
   if (!blocks) co_return blocks.error();
   std::vector<DiffRange> ranges;
   for (const BlockDiff& diff : *blocks) {

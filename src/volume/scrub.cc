@@ -107,6 +107,8 @@ Task<Result<std::vector<DamageRange>>> EngineCore::scrub(Progress* progress) {
   std::sort(damaged.begin(), damaged.end(), [](const Damaged& a, const Damaged& b) { return a.block < b.block; });
   for (const auto& [entry_id, root_id] : damaged.empty() ? std::vector<std::pair<EntryId, RootId>>{} : roots) {
     for (const Damaged& block : damaged) {
+      co_await runtime_.yield();
+      if (shown.stop || stopping_) co_return Error{Code::cancelled, "the scrub was ended"};
       const Entry* const entry = catalog_.find(entry_id);
       const Root* const root = maps_.find(root_id);
       if (entry == nullptr || root == nullptr || block.block >= root->size / block_size) continue;
