@@ -21,6 +21,8 @@ class Flusher {
   Flusher(Runtime& runtime, Device& device) : device_(device), ended_(runtime) {}
 
   Task<Status> flush();
+  /// The same for what writes something of its own and flushes it. Fails: as that does.
+  Task<Status> run(Task<Status> flushing);
 
  private:
   Device& device_;

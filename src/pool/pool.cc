@@ -171,7 +171,12 @@ Task<Status> Pool::grow(u64 bytes) {
   if (const u64 most = space_.chunk_size() * 4 * space_.chunk_size(); bytes > most) {
     co_return Error{Code::invalid, fmt::format("a pool that was made so small grows to {} bytes at most: make a new one", most)};
   }
-  const Status raised = co_await device_.set_size_max(bytes);
+  // Of several members each writes and flushes its label for it, in the midst of the log.
+  const Status raised = co_await flusher_.run(device_.set_size_max(bytes));
+  if (!raised && raised.code() == Code::io) {
+    latch({Code::io, fmt::format("growing failed, so nobody knows what is on disk: {}", raised.error().message)});
+    co_return raised;
+  }
   if (!raised && device_.size_max() < bytes) co_return raised;
   // Another may have raised it further meanwhile.
   space_.set_capacity(std::max(bytes / space_.chunk_size(), space_.capacity_chunks()));

@@ -174,6 +174,8 @@ class Pool {
   /// The log has been replayed.
   bool is_open() const { return log_ != nullptr; }
   void latch(const Error& why);
+  /// Names that are free once the next checkpoint stands are so many that whoever frees more should wait for it.
+  bool frees_far_ahead() const;
   /// Something changed: upkeep may have work to do.
   void touch();
   /// The most blocks that one write may have.

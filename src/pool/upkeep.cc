@@ -12,6 +12,7 @@ namespace {
 constexpr u64 log_bytes_max = 2 * GiB;          // of log that a crash would have to replay
 constexpr u64 flush_bytes = 64 * MiB;           // the engine flushes by itself after this much
 constexpr u64 names_freed_max = 512 * 1024;     // a list entry each, until the next seal
+constexpr u64 names_ahead_max = 8 * names_freed_max;  // while a checkpoint is written
 constexpr u64 tick_ns = 100 * millisecond_ns;   // while there is something to tidy
 constexpr u64 idle_ns = 1 * second_ns;          // without requests, before a checkpoint only to tidy, and compaction
 constexpr u64 punch_ns = 4 * second_ns;         // without requests, before empty chunks go back to the host
@@ -39,6 +40,8 @@ bool Pool::wants_checkpoint() {
          space_.segment_numbers_given() + 256 >= superblock_.segment_limit ||
          (idle && (client_.dirty() || space_.pending_bytes() > 0 || log_->replay_bytes() > 0));
 }
+
+bool Pool::frees_far_ahead() const { return space_.names_freed() >= names_ahead_max; }
 
 Task<void> Pool::run_upkeep() {
   u64 flushed_bytes = 0;  // of the log since the last seal

@@ -24,6 +24,7 @@ constexpr u64 entry_bytes = 700;
 constexpr u64 debts_at_seal = 32;
 // Steps of the reclaimer between two looks at who else wants to run.
 constexpr int steps_a_turn = 8;
+constexpr u64 far_ahead_ns = 5 * millisecond_ns;  // that it rests a turn where the pool cannot follow
 // Rounds of `sync`: one frees what the last one let go; readers may hold some of it longer.
 constexpr int sync_rounds_max = 16;
 // Between two tries of what the device does not read.
@@ -180,6 +181,8 @@ Task<void> EngineCore::run_reclaimer() {
     pool_.touch();
     reclaimed_.notify_all();
     if (maps_.stalled()) retry_.notify_all();
+    // What it frees is remembered name by name until a checkpoint has it. It slows down and never stops: nobody may have to wait for both.
+    if (pool_.frees_far_ahead()) co_await runtime_.sleep(far_ahead_ns);
     co_await runtime_.yield();
   }
   reclaimed_.notify_all();
