@@ -198,8 +198,8 @@ Connection::Got Connection::read(Request& request, Answer& answer, const std::fu
   http::request_parser<http::string_body> parser;
   parser.header_limit(header_bytes_max);
   parser.body_limit(body_bytes_max);
-  const auto refuse = [&](unsigned status, std::string why) {
-    answer = problem({Code::invalid, std::move(why)}, status);
+  const auto refuse = [&](unsigned status, std::string why, Code code = Code::invalid) {
+    answer = problem({code, std::move(why)}, status);
     return Got::refused;
   };
   state.stream.deadline(header_time);
@@ -215,7 +215,7 @@ Connection::Got Connection::read(Request& request, Answer& answer, const std::fu
   if (error) return refuse(400, fmt::format("this is not an HTTP request: {}", error.message()));
   state.chunks = parser.get().version() >= 11;
   if (parser.chunked() || (parser.content_length() && *parser.content_length() > long_body)) {
-    if (!long_bodies.try_acquire_for(body_time)) return refuse(503, "too many long requests at a time: try again");
+    if (!long_bodies.try_acquire_for(body_time)) return refuse(503, "too many long requests at a time: try again", Code::busy);
     request.permit = std::shared_ptr<void>(nullptr, [](void*) { long_bodies.release(); });
   }
   if (beast::iequals(parser.get()[http::field::expect], "100-continue") &&

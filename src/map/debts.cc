@@ -73,6 +73,11 @@ void Maps::settle(Page& page, const Pending& pending) {
       free_page(base.ref());
       continue;
     }
+    if (debt.has_parent && page.kind == PageKind::patch && !as_patch(page).says(debt.entry)) {
+      // What lies below is as old as its page. The parent's may be gone by now, with the parent.
+      const Link& base = as_patch(page).base;
+      if (base && base.birth() < debt.parent_number) continue;
+    }
     Page* at = nullptr;
     if (const Missing missing = page_with(page, debt.entry, at)) pending_of(*missing).debts.push_back(debt);
     if (at == nullptr) continue;
