@@ -66,7 +66,8 @@ Task<Result<Pool::ReplayEnd>> Pool::Replay::run() {
     Status status = co_await from_summaries();
     if (status) status = co_await from_batches();
     if (!status && !end_.damage) co_return status.error();
-    end_.next_number = walk_.number();
+    // The walk goes on behind whole summaries; of the one at which this ended, some batches may have taken effect.
+    end_.next_number = std::max(walk_.number(), applied_.number + 1);
   }
   end_.end = walk_.end();
   co_return end_;
