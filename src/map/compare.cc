@@ -56,11 +56,6 @@ Task<Result<LeafBlocks>> blocks_of(Maps& maps, Link link) {
   co_return blocks;
 }
 
-u64 identity(const Link& link) {
-  if (const Page* page = link.held()) return reinterpret_cast<std::uintptr_t>(page) | u64{1} << 63;
-  return link.ref().name.raw;
-}
-
 /// The children of the trees at one level, for one of the 256 slots. A lower tree is its taller ones' first child.
 Task<Result<std::vector<Tree>>> below(Maps& maps, const std::vector<Tree>& trees, int level, u64 slot) {
   std::vector<Tree> children;
@@ -80,11 +75,11 @@ Task<Result<std::vector<Tree>>> below(Maps& maps, const std::vector<Tree>& trees
 /// Drops doubles, and from `mine` what `others` has just the same.
 void reduce(std::vector<Tree>& mine, std::vector<Tree>& others) {
   std::unordered_set<u64> theirs;
-  std::erase_if(others, [&](const Tree& tree) { return !tree.link || !theirs.insert(identity(tree.link)).second; });
+  std::erase_if(others, [&](const Tree& tree) { return !tree.link || !theirs.insert(tree.link.identity()).second; });
   std::unordered_set<u64> seen;
   std::erase_if(mine, [&](const Tree& tree) {
     if (!tree.link) return true;
-    const u64 id = identity(tree.link);
+    const u64 id = tree.link.identity();
     return theirs.contains(id) || !seen.insert(id).second;
   });
 }

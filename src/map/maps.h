@@ -148,6 +148,8 @@ class Maps {
     std::vector<std::pair<size_t, Link>> maps;
   };
 
+  // A branch point may have thousands of children, whose pages a step needs all together: so many it asks for before it begins again.
+  static constexpr size_t wanted_max = 64;
   // A page is written behind all that it may name: leaves, patches, then nodes from the lowest level on.
   static constexpr size_t page_ranks = 2 + map_height_max;
   static size_t rank_of(const Page& page);
@@ -195,6 +197,8 @@ class Maps {
   std::vector<PageRef> next_to_settle(u64 now_ns, u64& next_ns);
   void give_up(Pending pending, bool may_pass);
   // reclaim.cc
+  Task<void> load_wanted();
+  bool want(const PageRef& page);
   Missing hold(const Link& link, Held& held);
   Missing step_dying(Root& root);
   Missing step_branch(Root& root);
@@ -239,6 +243,7 @@ class Maps {
   // What the step under way had to load. It begins again behind each load, and looks into every child of a branch point:
   // where the cache is too small for all of them at once, it would evict the one to load the other, and never end.
   std::vector<PagePtr> step_pages_;
+  std::vector<PageRef> wanted_;  // pages of children that the step misses
 };
 
 }  // namespace brindle

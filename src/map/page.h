@@ -88,6 +88,12 @@ class Link {
   /// The reference; none while the page has no place.
   PageRef ref() const { return page_ ? page_->place : ref_; }
 
+  /// The same for links that are equal, as long as a page without a place gets none.
+  u64 identity() const {
+    if (const Page* page = held()) return reinterpret_cast<std::uintptr_t>(page) | u64{1} << 63;
+    return ref().name.raw;
+  }
+
   friend bool operator==(const Link& a, const Link& b) {
     const Page* const x = a.held();
     const Page* const y = b.held();

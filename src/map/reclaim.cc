@@ -6,6 +6,7 @@
 //         3. A node is an object of the last leaf that it covers. A branch point's nodes go when it dies.
 //         4. A step changes nothing when it misses a page. A visit done twice does no harm.
 #include <algorithm>
+#include <unordered_set>
 
 #include "base/planted.h"
 #include "map/maps.h"
@@ -35,12 +36,14 @@ Task<bool> Maps::reclaim_step() {
       continue;
     }
     const u64 leaf = next_leaf_of(*root);
+    wanted_.clear();
     const Missing missing = root->kind == RootKind::dying ? step_dying(*root) : step_branch(*root);
     if (missing) {
       auto page = co_await cache_.load(*missing);
       if (!page && page.code() == Code::corrupt) page = co_await cache_.load(*missing);  // what came over the wire wrong comes right the next time
       if (page) {
         step_pages_.push_back(std::move(*page));
+        co_await load_wanted();
       } else {
         // A device that does not read may do so later; a damaged page says no more than it does now. (An earlier leaf that became due
         // meanwhile goes first.)
@@ -59,6 +62,22 @@ Task<bool> Maps::reclaim_step() {
     co_return true;
   }
   co_return false;
+}
+
+/// Those of the children too that the step would miss next. One that cannot be read is met again by itself.
+Task<void> Maps::load_wanted() {
+  const auto load_one = [](Maps& maps, PageRef page) -> Task<void> {
+    static_cast<void>(co_await maps.load(page, maps.step_pages_));
+  };
+  Gate gate(pool_.runtime());
+  for (const PageRef& page : wanted_) gate.spawn(load_one(*this, page));
+  co_await gate.close();
+}
+
+/// Notes a page of a child that is missing. True: these are enough to be loaded at once.
+bool Maps::want(const PageRef& page) {
+  wanted_.push_back(page);
+  return wanted_.size() >= wanted_max;
 }
 
 /// Where the leaves end that a page on the way to `leaf` covers, of this root or of a child. Of one that is no node, or is not found: only that leaf.
@@ -96,19 +115,23 @@ void Maps::pass_over(Root& root, const PageRef& page) {
 /// to look at.
 bool Maps::child_has(Root& root, int level, u64 leaf, const Link& link, bool whole, Missing& missing) {
   const u64 first = round_down(leaf, span_of(level));
-  const auto has = [&](Root& child) {
+  const auto has = [&](Root& child, Missing& absent) {
     if (whole && child.let_go_within(first, first + span_of(level)) && !planted(Plant::bitmap_ignored)) return false;
-    const Link* const theirs = find_link(child, level, leaf, missing);
-    return missing || (theirs != nullptr && *theirs == link);
+    const Link* const theirs = find_link(child, level, leaf, absent);
+    return theirs != nullptr && *theirs == link;
   };
-  if (root.holder != nullptr && leaf >= root.holder->cursor && has(*root.holder)) return !missing;
+  if (root.holder != nullptr && leaf >= root.holder->cursor && has(*root.holder, missing)) return true;
   if (missing) return false;
-  const bool found = any_child_at(root, leaf, [&](Root& child) {
-    if (!has(child)) return false;
-    if (!missing && child.parent == &root) root.holder = &child;
-    return true;
+  bool found = false;
+  any_child_at(root, leaf, [&](Root& child) {
+    Missing absent;
+    found = has(child, absent);
+    if (found && child.parent == &root) root.holder = &child;
+    return found || (absent && want(*absent));
   });
-  return found && !missing;
+  if (found) wanted_.clear();
+  if (!wanted_.empty()) missing = wanted_.front();
+  return found;
 }
 
 void Maps::mark_rescan(Root& branch, u64 first, u64 end) {
@@ -270,23 +293,23 @@ Missing Maps::visit(Root& root, u64 leaf, const Link& link) {
   Held mine;
   if (auto missing = hold(link, mine)) return missing;
   std::vector<Held> others;
-  Missing missing;
+  std::unordered_set<u64> known;  // the pages of those that hold all that these name
   any_child_at(root, leaf, [&](Root& child) {
     const auto child_gone = child.gone.find(leaf);
     const Gone* const let_go_there = child_gone != child.gone.end() ? &child_gone->second : nullptr;
     if (let_go_there != nullptr && let_go_there->all) return false;
-    const Link* const theirs = find_link(child, -1, leaf, missing);
-    if (theirs == nullptr) return static_cast<bool>(missing);
-    const bool known = let_go_there == nullptr && std::any_of(others.begin(), others.end(), [&](const Held& held) {
-                         return held.gone == nullptr && held.link == *theirs;
-                       });
-    if (known) return false;
-    Held& held = others.emplace_back();
+    Missing absent;
+    const Link* const theirs = find_link(child, -1, leaf, absent);
+    if (absent) return want(*absent);
+    if (theirs == nullptr || (let_go_there == nullptr && !known.insert(theirs->identity()).second)) return false;
+    Held held;
     held.gone = let_go_there;
-    missing = hold(*theirs, held);
-    return static_cast<bool>(missing);
+    absent = hold(*theirs, held);
+    if (absent) return want(*absent);
+    others.push_back(std::move(held));
+    return false;
   });
-  if (missing) return missing;
+  if (!wanted_.empty()) return wanted_.front();
 
   const auto name_of = [&](const Held& held, u32 entry) {
     Page* from = nullptr;
