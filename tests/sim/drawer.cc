@@ -53,6 +53,7 @@ History Drawer::draw() {
     storm_ = profile(Profile::deletions) ? !rng_.one_in(3) : rng_.one_in(8);
     if (profile(Profile::full_host) && rng_.one_in(3)) burst();
     if (profile(Profile::errors) && rng_.one_in(3)) misread();
+    if (profile(Profile::errors) && !crowded() && rng_.one_in(10)) overtake();
     const bool wears = wears_out_ && !rng_.one_in(3);
     if (wears) wear();
     for (u64 i = 0; i < count; ++i) push(any());

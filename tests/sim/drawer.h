@@ -79,6 +79,8 @@ class Drawer {
   void misread();
   /// A volume with blocks in many leaves, and snapshots of it that differ in many: walks over them take their time.
   void spread();
+  /// Deletions that stall, and are overtaken by those of their children, which stall in their turn.
+  void overtake();
   void write_places(const std::string& volume, u64 all_but_one_in);
   /// Neighbours among the snapshots of a volume go, and a checkpoint begins; then comes the end, wherever the walks are.
   void retire();

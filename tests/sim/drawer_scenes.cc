@@ -106,6 +106,33 @@ void Drawer::spread() {
   push({.kind = OpKind::settle, .count = true});
 }
 
+void Drawer::overtake() {
+  const Op make{.kind = OpKind::create, .name = fmt::format("v{}", ++made_), .length = 64 * GiB};
+  Volume& volume = volumes_[make.name] = Volume{make.length, {}, 0, false};
+  push(make);
+  std::vector<std::string> snapshots;
+  for (u64 i = rng_.between(2, 4); i > 0; --i) {
+    push({.kind = OpKind::settle});
+    write_places(make.name, 3);
+    const std::string own = fmt::format("s{}", ++made_);
+    volume.snapshots.insert(own);
+    snapshots.push_back(make.name + "@" + own);
+    push({.kind = OpKind::snapshot, .names = {snapshots.back()}});
+  }
+  push({.kind = OpKind::settle});
+  write_places(make.name, 2);
+  push({.kind = OpKind::reopen});
+  // Each is the child of the one before.
+  for (const std::string& name : snapshots) {
+    push({.kind = OpKind::fault_reads, .stamp = rng_.between(1, 4)});
+    push({.kind = OpKind::remove, .names = {name}});
+    volume.snapshots.erase(own_name(name));
+    if (rng_.one_in(2)) push({.kind = OpKind::pause, .length = rng_.below(400'000)});
+  }
+  push({.kind = OpKind::fault_reads, .stamp = rng_.between(1, 4)});
+  push({.kind = OpKind::settle, .steps = ~u64{0}, .count = true});
+}
+
 void Drawer::write_places(const std::string& volume, u64 all_but_one_in) {
   for (u64 i = 0; i < places_of_large; ++i) {
     if (rng_.one_in(all_but_one_in)) continue;
