@@ -1,6 +1,7 @@
 #include "cli/labels.h"
 
 #include <memory>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -8,20 +9,24 @@
 
 namespace brindle::cli {
 
-Json changed_labels(Json labels, const std::vector<std::string>& changes) {
-  if (!labels.is_object()) labels = Json::object();
+Json label_changes(const std::vector<std::string>& changes) {
+  Json set = Json::object();
+  std::set<std::string> removed;
   for (const auto& change : changes) {
     const size_t equals = change.find('=');
+    const std::string key = change.substr(0, equals == std::string::npos ? change.size() - 1 : equals);
     if (equals != std::string::npos && equals > 0) {
-      labels[change.substr(0, equals)] = change.substr(equals + 1);
+      set[key] = change.substr(equals + 1);
+      removed.erase(key);
     } else if (equals == std::string::npos && change.size() > 1 && change.back() == '-') {
-      labels.erase(change.substr(0, change.size() - 1));
+      set.erase(key);
+      removed.insert(key);
     } else {
       refuse(Code::invalid, fmt::format("{} changes no label: give K=V to set one, or K- to remove it",
                                         change.empty() ? "''" : change));
     }
   }
-  return labels;
+  return {{"set_labels", set}, {"remove_labels", removed}};
 }
 
 void add_label_verb(CLI::App& group, Context& context, const std::string& shown, const char* what,
@@ -34,11 +39,8 @@ void add_label_verb(CLI::App& group, Context& context, const std::string& shown,
   CLI::App* verb = add_verb(
       group, context, "label", "Sets labels (K=V) and removes them (K-).", {example}, [given, &context, check] {
         check(given->name);
-        changed_labels({}, given->changes);  // malformed ones are refused before anything is asked
-        const Client client = context.client();
-        const Json before = client.get(path_of(given->name));
-        const Json labels = changed_labels(before.value("labels", Json::object()), given->changes);
-        const Json after = client.patch(path_of(given->name), {{"labels", labels}});
+        const Json changes = label_changes(given->changes);  // malformed ones are refused before anything is asked
+        const Json after = context.client().patch(path_of(given->name), changes);
         context.document(after);
         const std::string text = shown_labels(after.value("labels", Json::object()));
         context.say(fmt::format("{}: {}", given->name, text.empty() ? "no labels" : text));

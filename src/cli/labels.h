@@ -9,7 +9,7 @@ namespace brindle::cli {
 void add_label_verb(CLI::App& group, Context& context, const std::string& shown, const char* what,
                     void (*check)(const std::string&), const char* example);
 
-/// The labels after the changes. Refuses a change that is neither K=V nor K-.
-Json changed_labels(Json labels, const std::vector<std::string>& changes);
+/// What to ask for: `set_labels` and `remove_labels`; of several changes to one label the last counts. Refuses one that is neither K=V nor K-.
+Json label_changes(const std::vector<std::string>& changes);
 
 }  // namespace brindle::cli

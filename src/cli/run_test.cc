@@ -114,11 +114,10 @@ TEST_F(Run, resize_waits_with_a_sync) {
   EXPECT_EQ(daemon.asked(), (Asked{R"(PATCH /v1/volumes/db {"size":1610612736,"force":true})", "POST /v1/sync {}"}));
 }
 
-TEST_F(Run, label_changes_what_there_is) {
-  daemon.answer("GET /v1/volumes/db", 200, R"({"name":"db","labels":{"env":"test","owner":"me"}})");
+TEST_F(Run, label_asks_for_the_changes_alone) {
   daemon.answer("PATCH /v1/volumes/db", 200, R"({"name":"db","labels":{"env":"prod"}})");
   EXPECT_EQ(brindle({"volume", "label", "db", "env=prod", "owner-"}).out, "db: env=prod\n");
-  EXPECT_EQ(daemon.asked().back(), R"(PATCH /v1/volumes/db {"labels":{"env":"prod"}})");
+  EXPECT_EQ(daemon.asked(), (Asked{R"(PATCH /v1/volumes/db {"set_labels":{"env":"prod"},"remove_labels":["owner"]})"}));
 }
 
 TEST_F(Run, protect_and_rename_say_what_is_so_now) {

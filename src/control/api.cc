@@ -13,7 +13,8 @@ namespace {
 constexpr u64 entries_a_look = 4096;  // that one visit to the home core looks at: some hundred microseconds
 
 /// A browser tells the page's origin with every request that a page makes across sites. Those of our own pages are as the
-/// request's Host says; and a Host that is a name, not an address, may be anybody's name for this address.
+/// request's Host says; and a Host that is a name, not an address, may be anybody's name for this address. Where only this host
+/// reaches us such a name is refused even without an origin, which a browser does not tell of a page that reads from its own.
 Status check_web(const Request& request) {
   if (!request.origin.empty() && request.origin != "http://" + request.host) {
     return Error{Code::invalid, "requests from pages of other origins are refused"};
@@ -21,8 +22,9 @@ Status check_web(const Request& request) {
   const std::string host = request.host.substr(0, request.host.rfind(':'));
   const bool address = !host.empty() && host.find_first_not_of("0123456789.") == std::string::npos;
   const bool address6 = !host.empty() && host.front() == '[';
-  if (!request.origin.empty() && !address && !address6 && host != "localhost") {
-    return Error{Code::invalid, "a page must be loaded by the daemon's address, or from localhost"};
+  const bool named = !host.empty() && !address && !address6 && host != "localhost";
+  if (named && (!request.origin.empty() || request.way == Way::loopback)) {
+    return Error{Code::invalid, fmt::format("ask for the daemon by its address, or as localhost, not as '{}'", host)};
   }
   const bool json = request.content_type.rfind("application/json", 0) == 0;
   if (!request.body.empty() && !json) return Error{Code::invalid, "over TCP a body must be of Content-Type: application/json"};
@@ -101,8 +103,8 @@ const std::vector<Api::Route>& Api::routes() {
   return routes;
 }
 
-Answer Api::handle(const Request& request, bool over_tcp) {
-  if (over_tcp) {
+Answer Api::handle(const Request& request) {
+  if (request.way != Way::local) {
     if (auto status = check_web(request); !status) return problem(status.error());
   }
   return dispatch(request);

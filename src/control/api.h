@@ -36,7 +36,7 @@ class Api {
  public:
   Api(Engine& engine, Runtime& home, About about);
   ~Api();
-  Answer handle(const Request& request, bool over_tcp);
+  Answer handle(const Request& request);
   /// Ends the jobs, and no other one is started.
   void close();
 

@@ -23,7 +23,11 @@ namespace brindle::control {
 inline constexpr u64 body_bytes_max = 16 * MiB;
 inline constexpr u32 header_bytes_max = 16 * KiB;
 
+/// By which way a request came: through the Unix socket, or over TCP to an address that only this host reaches, or that others do.
+enum class Way { local, loopback, network };
+
 struct Request {
+  Way way = Way::local;
   std::string method;
   std::vector<std::string> path;                           // its segments, decoded: {"v1", "volumes", "db"}
   std::vector<std::pair<std::string, std::string>> query;  // decoded, in order

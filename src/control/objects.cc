@@ -20,6 +20,24 @@ Answer entry_document(const EntryInfo& entry, unsigned status = 200) {
   return document(to, status);
 }
 
+/// What a request has to say of labels: the whole new set, or which to set and which to remove.
+struct NewLabels {
+  explicit NewLabels(Body& body)
+      : all(body.labels("labels")),
+        set(body.labels("set_labels")),
+        removed(body.texts("remove_labels")),
+        whole(body.has("labels")),
+        ways(int{whole} + (body.has("set_labels") || body.has("remove_labels"))) {}
+  Task<Status> give(Engine& engine, const std::string& name) const {
+    return whole ? engine.set_labels(name, all) : engine.change_labels(name, set, removed);
+  }
+
+  Labels all, set;
+  std::vector<std::string> removed;
+  bool whole;
+  int ways;  // of the two
+};
+
 }  // namespace
 
 template <class Make>
@@ -97,10 +115,10 @@ Answer Api::volume_change(Call& call) {
   const u64 size = body.size("size");
   const bool force = body.flag("force");
   const std::string new_name = body.text("name");
-  const Labels labels = body.labels("labels");
+  const NewLabels labels(body);
   if (auto status = call.finish(); !status) return problem(status.error());
-  if (int{body.has("size")} + body.has("name") + body.has("labels") != 1 || (body.has("force") && !body.has("size"))) {
-    return problem({Code::invalid, "give one of {size, force?}, {name} and {labels}"});
+  if (int{body.has("size")} + body.has("name") + labels.ways != 1 || (body.has("force") && !body.has("size"))) {
+    return problem({Code::invalid, "give one of {size, force?}, {name}, {labels} and {set_labels?, remove_labels?}"});
   }
   if (auto there = find_kind(call.name, false); !there) return problem(there.error());
   std::string name = call.name;
@@ -111,7 +129,7 @@ Answer Api::volume_change(Call& call) {
     status = call_blocking(home_, [&] { return engine_.rename(name, new_name); });
     name = new_name;
   } else {
-    status = call_blocking(home_, [&] { return engine_.set_labels(name, labels); });
+    status = call_blocking(home_, [&] { return labels.give(engine_, name); });
   }
   if (!status) return problem(status.error());
   auto changed = find(name);
@@ -146,10 +164,10 @@ Answer Api::snapshot_change(Call& call) {
   Body& body = call.body;
   std::string new_name = body.text("name");
   const bool on = body.flag("protected");
-  const Labels labels = body.labels("labels");
+  const NewLabels labels(body);
   if (auto status = call.finish(); !status) return problem(status.error());
-  if (int{body.has("name")} + body.has("protected") + body.has("labels") != 1) {
-    return problem({Code::invalid, "give one of {name}, {protected} and {labels}"});
+  if (int{body.has("name")} + body.has("protected") + labels.ways != 1) {
+    return problem({Code::invalid, "give one of {name}, {protected}, {labels} and {set_labels?, remove_labels?}"});
   }
   auto there = find_kind(call.name, true);
   if (!there) return problem(there.error());
@@ -162,7 +180,7 @@ Answer Api::snapshot_change(Call& call) {
   } else if (body.has("protected")) {
     status = call_blocking(home_, [&] { return engine_.snapshot_protect(name, on); });
   } else {
-    status = call_blocking(home_, [&] { return engine_.set_labels(name, labels); });
+    status = call_blocking(home_, [&] { return labels.give(engine_, name); });
   }
   if (!status) return problem(status.error());
   auto changed = find(name);

@@ -60,6 +60,7 @@ Status Server::listen_tcp() {
   tcp_fd_ = listener->fd;
   addresses_.push_back("http://" + listener->address);
   if (!listener->loopback) {
+    tcp_way_ = Way::network;
     spdlog::warn("the control API on {} is open to whoever can reach it: it knows no passwords", listener->address);
   }
   return {};
@@ -82,7 +83,7 @@ void Server::accept_all() {
       if (!make_room()) return;
       const int fd = accept4(one.fd, nullptr, nullptr, SOCK_CLOEXEC);
       if (fd >= 0) {
-        admit(fd, one.fd == tcp_fd_);
+        admit(fd, one.fd == tcp_fd_ ? tcp_way_ : Way::local);
       } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
         std::this_thread::sleep_for(no_descriptors_time);
       }
@@ -109,12 +110,12 @@ bool Server::make_room() {
   return !refusing_;
 }
 
-void Server::admit(int fd, bool over_tcp) {
+void Server::admit(int fd, Way way) {
   const std::lock_guard lock(mutex_);
   const u64 id = next_id_++;
   clients_[id] = Client{fd, true, ++clock_};
   try {
-    std::thread([this, id, fd, over_tcp] { serve(id, fd, over_tcp); }).detach();
+    std::thread([this, id, fd, way] { serve(id, fd, way); }).detach();
   } catch (const std::system_error& error) {
     spdlog::warn("control: no thread for a connection: {}", error.what());
     clients_.erase(id);
@@ -122,7 +123,7 @@ void Server::admit(int fd, bool over_tcp) {
   }
 }
 
-void Server::serve(u64 id, int fd, bool over_tcp) {
+void Server::serve(u64 id, int fd, Way way) {
   {
     Connection connection(fd);
     const auto begin = [&] {
@@ -131,11 +132,12 @@ void Server::serve(u64 id, int fd, bool over_tcp) {
     };
     for (bool more = true; more;) {
       Request request;
+      request.way = way;
       Answer answer;
       auto got = Connection::Got::refused;
       try {
         got = connection.read(request, answer, begin);
-        if (got == Connection::Got::request) answer = handler_(request, over_tcp);
+        if (got == Connection::Got::request) answer = handler_(request);
       } catch (const std::exception& error) {  // no memory
         spdlog::error("control: a request was not served: {}", error.what());
         answer = problem({Code::io, error.what()});

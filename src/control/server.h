@@ -28,8 +28,7 @@ struct ServerOptions {
 
 class Server {
  public:
-  /// `over_tcp` tells the handler by which way a request came.
-  using Handler = std::function<Answer(const Request&, bool over_tcp)>;
+  using Handler = std::function<Answer(const Request&)>;
   static Result<std::unique_ptr<Server>> start(ServerOptions options, Handler handler);
   ~Server();
 
@@ -52,14 +51,15 @@ class Server {
   Status listen_tcp();
   void accept_all();
   bool make_room();
-  void admit(int fd, bool over_tcp);
-  void serve(u64 id, int fd, bool over_tcp);
+  void admit(int fd, Way way);
+  void serve(u64 id, int fd, Way way);
 
   ServerOptions options_;
   Handler handler_;
   std::vector<std::string> addresses_;
   int unix_fd_ = -1;
   int tcp_fd_ = -1;
+  Way tcp_way_ = Way::loopback;
   int wake_fd_ = -1;
   std::thread acceptor_;
 

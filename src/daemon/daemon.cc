@@ -145,7 +145,7 @@ Status Daemon::listen(const Options& options) {
   about.nbd = [this] { return control::NbdStatus{nbd_->connections(), nbd_addresses_}; };
   about.check = [this] { return check_steps(*engine_, pool_->device(), home()); };
   api_ = std::make_unique<control::Api>(*engine_, home(), about);
-  const auto handler = [this](const control::Request& request, bool over_tcp) { return api_->handle(request, over_tcp); };
+  const auto handler = [this](const control::Request& request) { return api_->handle(request); };
   auto server = control::Server::start({state_->control_socket(), options.http}, handler);
   if (!server) return Error{server.code(), "control: " + server.error().message};
   control_ = std::move(server).value();

@@ -296,6 +296,19 @@ Task<Status> EngineCore::set_labels(std::string name, Labels labels) {
   co_return co_await commit(plan);
 }
 
+Task<Status> EngineCore::change_labels(std::string name, Labels set, std::vector<std::string> removed) {
+  const auto plan = [&]() -> Result<Command> {
+    auto entry = catalog_.lookup(name);
+    if (!entry) return entry.error();
+    LabelMap labels = (*entry)->record.labels;
+    for (const std::string& key : removed) labels.erase(key);
+    for (const auto& [key, value] : set) labels[key] = value;
+    if (auto status = check_labels(labels); !status) return status.error();
+    return Command(LabelEntry{(*entry)->record.id, std::move(labels)});
+  };
+  co_return co_await commit(plan);
+}
+
 Result<Command> EngineCore::plan_resize(const std::string& name, u64 size, bool force) {
   auto entry = catalog_.lookup(name);
   if (!entry) return entry.error();

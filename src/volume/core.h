@@ -45,6 +45,7 @@ class EngineCore final : public Engine, public PoolClient {
                                                   bool force) override;
   Task<Status> remove(std::vector<std::string> names, bool with_snapshots, bool force) override;
   Task<Status> set_labels(std::string name, Labels labels) override;
+  Task<Status> change_labels(std::string name, Labels set, std::vector<std::string> removed) override;
   Result<EntryInfo> show(std::string_view name) override;
   std::vector<EntryInfo> list(bool snapshots, std::string_view volume) override;
   ListPiece list_piece(ListQuery query, ListKey key, std::string after, u64 count_max) override;

@@ -183,7 +183,10 @@ class Engine {
                                                           bool force) = 0;
   /// Volumes and snapshots, all or none. `with_snapshots`: those of the named volumes too.
   virtual Task<Status> remove(std::vector<std::string> names, bool with_snapshots, bool force) = 0;
+  /// The whole new set.
   virtual Task<Status> set_labels(std::string name, Labels labels) = 0;
+  /// Sets some and removes others (one that is not there, too); what is in neither stays, whoever else changes labels meanwhile.
+  virtual Task<Status> change_labels(std::string name, Labels set, std::vector<std::string> removed) = 0;
 
   // --- questions
   virtual Result<EntryInfo> show(std::string_view name) = 0;

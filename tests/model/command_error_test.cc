@@ -1,5 +1,6 @@
 // command_error_test.cc: commands that make no sense, or come at the wrong moment: each is refused with its reason and changes nothing.
 #include "model/world.h"
+#include "runtime/sync.h"
 
 namespace brindle::model {
 namespace {
@@ -39,10 +40,32 @@ TEST_F(CommandErrorTest, LabelsBeyondTheLimitsAreRefusedWhereverTheyAreGiven) {
   EXPECT_EQ(world.run(engine().volume_create("new", 4096, many)).code(), Code::invalid);
   EXPECT_EQ(snapshots({"db@two"}, many).code(), Code::invalid);
   EXPECT_EQ(clones({"dev"}, many).code(), Code::invalid);
+  EXPECT_EQ(world.run(engine().change_labels("db", many, {})).code(), Code::invalid);
   EXPECT_EQ(world.run(engine().set_labels("nobody", {})).code(), Code::not_found);
+  EXPECT_EQ(world.run(engine().change_labels("nobody", {}, {})).code(), Code::not_found);
   EXPECT_EQ(engine().status().volumes, 1u);
   EXPECT_EQ(engine().status().snapshots, 1u);
   EXPECT_TRUE(engine().show("db")->labels.empty());
+}
+
+TEST_F(CommandErrorTest, ChangesOfLabelsThatComeTogetherAllCount) {
+  ASSERT_TRUE(world.run(engine().set_labels("db", {{"gone", "x"}})));
+  const auto change = [](EngineCore& engine, int i, Status& failed) -> Task<void> {
+    Labels set;
+    set["k" + std::to_string(i)] = "v";
+    std::vector<std::string> removed;
+    removed.emplace_back(i == 3 ? "gone" : "never there");
+    const Status status = co_await engine.change_labels("db", std::move(set), std::move(removed));
+    if (!status) failed = status;
+  };
+  Status failed;
+  Gate gate(world.runtime());
+  for (int i = 0; i < 8; ++i) gate.spawn(change(engine(), i, failed));
+  world.runtime().run(gate.close());
+  EXPECT_TRUE(failed.ok());
+  const Labels labels = engine().show("db")->labels;
+  EXPECT_EQ(labels.size(), 8u);
+  EXPECT_EQ(labels.count("gone"), 0u);
 }
 
 TEST_F(CommandErrorTest, NamesThatMakeNoSenseAreRefusedByEveryCommand) {

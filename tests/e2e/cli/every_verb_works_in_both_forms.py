@@ -34,7 +34,7 @@ with running() as brindle:
     equal(brindle.json("volume", "resize", "web", "48M")["size"], 48 * MIB, "resize")
     equal(brindle.text("volume", "resize", "web", "64M"), "web has 64.0 MiB now\n", "resize")
     equal(keys(brindle.json("volume", "label", "db", "tier=1", "env-"), VOLUME, "label")["labels"], {"tier": "1"}, "label")
-    equal(brindle.text("volume", "label", "db", "env=test"), "db: env=test,tier=1\n", "label")
+    equal(brindle.text("volume", "label", "db", "a=1", "a-", "tier-", "tier=1", "env=test"), "db: env=test,tier=1\n", "the last of each counts")
 
     # snapshots
     made = brindle.json("snapshot", "create", "db@mon", "web@mon", "--label", "k=v")

@@ -102,6 +102,9 @@ with folder() as state:
         daemon.refused("GET", "/v1/volumes?labels=a", None, 400, "invalid")
         daemon.refused("PATCH", "/v1/volumes/db", {"size": "32M", "name": "x"}, 400, "invalid")
         daemon.refused("PATCH", "/v1/volumes/db", {}, 400, "invalid")
+        daemon.refused("PATCH", "/v1/volumes/db", {"labels": {}, "set_labels": {"a": "b"}}, 400, "invalid")
+        daemon.refused("PATCH", "/v1/volumes/db", {"set_labels": ["a"]}, 400, "invalid")
+        daemon.refused("PATCH", "/v1/volumes/db", {"set_labels": {"a=b": "c"}}, 400, "invalid")
 
         # Pages of other sites, which a browser on this machine may show, reach the TCP address.
         address = daemon.get("/v1/status")  # the port is in the ready line
@@ -119,6 +122,9 @@ with folder() as state:
         equal(over_tcp(b"GET /v1/status HTTP/1.1\nHost: 127.0.0.1\n\n"), b"200", "TCP")
         equal(over_tcp(b"GET /v1/status HTTP/1.1\nHost: 127.0.0.1\nOrigin: http://evil.example\n\n"), b"400", "a page's request")
         equal(over_tcp(b"POST /v1/sync HTTP/1.1\nHost: evil.example\nOrigin: http://evil.example\n\n"), b"400", "DNS rebinding")
+        equal(over_tcp(b"GET /v1/volumes HTTP/1.1\nHost: evil.example:%d\n\n" % port), b"400", "DNS rebinding, where a browser tells no origin")
+        equal(over_tcp(b"GET /v1/status HTTP/1.1\nHost: localhost:%d\n\n" % port), b"200", "localhost")
+        equal(over_tcp(b"GET /v1/status HTTP/1.1\nHost: [::1]:%d\n\n" % port), b"200", "an IPv6 address")
         form = b"POST /v1/delete HTTP/1.1\nHost: 127.0.0.1\nContent-Type: text/plain\nContent-Length: 16\n\n"
         equal(over_tcp(form, b'{"names":["db"]}'), b"400", "a form")
 

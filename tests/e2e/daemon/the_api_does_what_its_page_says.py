@@ -70,6 +70,8 @@ with folder() as state:
         equal(get("/v1/volumes/dev1")["origin"], "prod@a", "the origin follows the name")
         equal(get("/v1/volumes/prod")["uuid"], db["uuid"], "the uuid stays")
         equal(ask("PATCH", "/v1/volumes/prod", {"labels": {"a": "b"}})[1]["labels"], {"a": "b"}, "the whole new set of labels")
+        equal(ask("PATCH", "/v1/volumes/prod", {"set_labels": {"c": "d"}})[1]["labels"], {"a": "b", "c": "d"}, "one label more")
+        equal(ask("PATCH", "/v1/volumes/prod", {"remove_labels": ["c", "x"]})[1]["labels"], {"a": "b"}, "one label less")
 
         # What it takes, and what differs.
         client = Client(daemon.nbd(), "prod")
