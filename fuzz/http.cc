@@ -22,6 +22,7 @@ void converse(control::Api& api, Bytes input) {
   control::Connection connection(ends[0]);
   for (int requests = 0; requests < 8; ++requests) {
     control::Request request;
+    request.way = static_cast<control::Way>(requests % 3);
     control::Answer answer;
     const auto got = connection.read(request, answer, [] {});
     if (got == control::Connection::Got::nothing) break;
@@ -29,7 +30,7 @@ void converse(control::Api& api, Bytes input) {
       must(answer.status >= 400);
       break;
     }
-    answer = api.handle(request, requests % 2 == 1);
+    answer = api.handle(request);
     must(answer.status >= 200 && answer.status < 600);
     must((answer.status >= 400) == answer.problem);
     for (int pieces = 0; answer.more && pieces < 1000 && !answer.more().empty(); ++pieces) continue;
